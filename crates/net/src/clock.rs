@@ -1,0 +1,69 @@
+//! The only place that reads the operating system's clocks. Everything else is given times as
+//! arguments, so that a test can invent them and a step of the wall clock cannot upset an age.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A handle to the two clocks. Copies agree with each other: make one at start and hand it out.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    base: Instant,
+}
+
+impl Clock {
+    /// Starts the monotonic clock at zero.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { base: Instant::now() }
+    }
+
+    /// Milliseconds since [`Clock::start`]. Never steps back, is not moved by time service.
+    #[must_use]
+    pub fn now_mono_ms(&self) -> u64 {
+        u64::try_from(self.base.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Microseconds since [`Clock::start`], for durations in logs.
+    #[must_use]
+    pub fn now_mono_us(&self) -> u64 {
+        u64::try_from(self.base.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Seconds since 1970-01-01 UTC. May step; use it only beside dates that others wrote.
+    #[must_use]
+    pub fn now_wall_s(&self) -> i64 {
+        match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+            Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX),
+        }
+    }
+
+    /// Milliseconds since 1970-01-01 UTC, for log lines.
+    #[must_use]
+    pub fn now_wall_ms(&self) -> i64 {
+        match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+            Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
+        }
+    }
+}
+
+/// A duration in whole milliseconds, saturating.
+pub(crate) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Clock;
+
+    /// Two readings of a copied handle never run backwards.
+    #[test]
+    fn monotonic_time_does_not_step_back() {
+        let clock = Clock::start();
+        let copy = clock;
+        let first = clock.now_mono_us();
+        assert!(copy.now_mono_us() >= first);
+        assert!(clock.now_wall_s() > 1_700_000_000);
+        assert!(clock.now_wall_ms() / 1000 >= clock.now_wall_s() - 1);
+    }
+}

@@ -1,0 +1,46 @@
+//! The only crate that names HTTP or TLS libraries: it listens, accepts, speaks TLS, HTTP/1.1 and
+//! HTTP/2 with clients, and connects, pools and speaks them with upstreams.
+//!
+//! What it promises to the crates above:
+//! - A request that two parsers could read differently never reaches a handler as a request
+//!   (`head.rs`, `chunk.rs`, `guard.rs`): it arrives marked with a [`Refusal`] instead.
+//! - A body that did not arrive whole always ends in a [`BodyError`], on either side.
+//! - Every wait on the network has a limit, every buffer a maximum, every task an owner.
+//!
+//! Nothing is `Send` that belongs to a worker: handlers, connections, pools and tasks stay on the
+//! thread that made them.
+
+mod authority;
+mod body;
+mod client;
+mod clock;
+mod connection;
+mod counters;
+mod guard;
+mod refusal;
+mod serve;
+mod settings;
+mod target;
+mod tls;
+mod tls_client;
+mod tunnel;
+mod upgrade;
+mod upstream_body;
+mod watch;
+
+pub use authority::authority;
+pub use body::{BodyError, OutgoingBody, RequestBody};
+pub use client::{Client, ClientShared};
+pub use clock::Clock;
+pub use connection::{Connection, Protocol, TlsSession};
+pub use counters::Counters;
+pub use refusal::Refusal;
+pub use serve::{BindError, Handler, Running, Server, Tasks, Worker, refusal};
+pub use settings::{Http2Limits, Limits, Settings, Timeouts};
+pub use target::{
+    ClientSettings, Deadlines, Reply, Reuse, SendError, SendFailure, Target, UpstreamScheme,
+};
+pub use tls::{CertificateFiles, CertificatePem, Certificates, Expiry, TlsError, TlsWarning};
+pub use tls_client::ClientTls;
+pub use upgrade::{ClientUpgrade, TunnelEnd, TunnelReason, Upgraded, tunnel};
+pub use upstream_body::UpstreamBody;
