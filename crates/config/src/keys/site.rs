@@ -1,0 +1,240 @@
+//! Rows of `[[site]]`: one customer's hosts, origin and caching.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::header::HeaderRules;
+use crate::host::{HostName, HostPattern, HostPort};
+use crate::key::{Kind, Shape, Side, count, duration, list, section, size};
+use crate::keys::limits::Limits;
+use crate::keys::upstream::Upstream;
+use crate::text::{
+    ClientCacheControl, Coding, Compress, Language, MediaType, Name, OriginPolicy, ProbePath,
+    QueryName,
+};
+use crate::units::ByteSize;
+use crate::url::Origin;
+
+section! {
+    /// A site: the hosts it answers for, its origin, and how it is cached.
+    Site = "site", Shape::Many(10_000);
+
+    name: Name = Kind::Name, (required), Reload,
+        "Name of the site.",
+        "It is part of the cache key and in logs and metrics: renaming a site empties its cache.";
+
+    hosts: Vec<HostPattern> = list(&Kind::HostPattern, 1000), (required), Reload,
+        "Hosts it answers for.",
+        "A name, `*.name` for every name below that one at any depth, or `*` for whatever no other \
+         site has. An exact name goes before a pattern and a longer pattern before a shorter one. \
+         Each may be in one site only. Ports do not matter.";
+
+    origin: Vec<Origin> = list(&Kind::Origin, 64), (= []), Reload,
+        "Where the site comes from.",
+        "URLs with the scheme `http`, `https` or `h2c` (HTTP/2 in cleartext), or tables \
+         `{ url = \"http://10.0.0.1\", weight = 3 }`. May be left out when \
+         `upstream.parents` are asked.";
+
+    origin_policy: OriginPolicy = Kind::Choice(OriginPolicy::WORDS), (= "ordered"), Reload,
+        "Which of several origins is asked.",
+        "`ordered` asks the first that is not down. `weighted` gives each its share, and needs a \
+         weight on each.";
+
+    origin_host: Option<HostPort> = Kind::HostPort, (none "the Host of the client"), Reload,
+        "Host that is sent to the origin.",
+        "For origins that know the site under another name, such as a bucket.";
+
+    ca_file: Option<PathBuf> = Kind::File, (none "`upstream.ca_file`"), Reload,
+        "File with certificates to trust for this origin, in PEM.",
+        "Instead of those of the system.";
+
+    verify_name: Option<HostName> = Kind::HostName, (none "the host of the origin's URL"), Reload,
+        "Name that the origin's certificate must have.",
+        "Also sent as the server name in the handshake.";
+
+    connect_timeout: Option<Duration> = duration("10ms", "5m"),
+        (none "`upstream.connect_timeout`"), Reload,
+        "How long a connection to the origin may take.",
+        "TLS included.";
+
+    first_byte_timeout: Option<Duration> = duration("10ms", "1h"),
+        (none "`upstream.first_byte_timeout`"), Reload,
+        "How long the first byte of a response may take.",
+        "Counted from the end of the request.";
+
+    idle_timeout: Option<Duration> = duration("10ms", "1h"),
+        (none "`upstream.idle_timeout`"), Reload,
+        "How long a response may pause.",
+        "Between any two pieces of a body, and in a tunnel.";
+
+    health_path: Option<ProbePath> = Kind::Path, (none "a probe only connects"), Reload,
+        "Path that is asked for to see whether an origin is well.",
+        "Any answer below 500 within `first_byte_timeout` is well. Host is `origin_host`, or the \
+         host of the URL.";
+
+    health_interval: Duration = duration("0s", "1h"), (= "0s"), Reload,
+        "Time between two probes of an origin; `0s` sends none.",
+        "Worth it with several origins.";
+
+    ttl_default: Option<Duration> = duration("0s", "365d"),
+        (none "such a response is not reused without asking the origin"), Reload,
+        "Lifetime of a response that neither states one nor allows a guess.",
+        "Used for statuses that may be cached by default when the origin sends no lifetime and \
+         `heuristic` has nothing to go by.";
+
+    ttl_min: Duration = duration("0s", "365d"), (= "0s"), Reload,
+        "Shortest lifetime of what is stored.",
+        "Raises what the origin states; it does not make cacheable what must not be stored \
+         (`no-store`, `private`) or not be reused (`no-cache`).";
+
+    ttl_max: Duration = duration("0s", "3650d"), (= "365d"), Reload,
+        "Longest lifetime of what is stored.",
+        "Lowers what the origin states, here and not in what clients are told.";
+
+    ttl_error: Duration = duration("0s", "24h"), (= "0s"), Reload,
+        "Lifetime of errors that state none.",
+        "For 404, 410 and other errors that may be cached by default, and for 500, 502, 503 and \
+         504. A second or two keeps a failing origin from being asked for each request.";
+
+    heuristic: bool = Kind::Flag, (= true), Reload,
+        "Whether a lifetime is guessed from Last-Modified.",
+        "A tenth of the response's age, as RFC 9111 4.2.2 suggests, when the origin states none.";
+
+    heuristic_max: Duration = duration("0s", "365d"), (= "1d"), Reload,
+        "Longest lifetime that is guessed.",
+        "Also where a guess ends for files that have not changed for years.";
+
+    stale_while_revalidate: Duration = duration("0s", "365d"), (= "0s"), Reload,
+        "How long a stale response is served while a fresh one is fetched.",
+        "For responses that do not say so themselves (RFC 5861). With it, clients do not wait for \
+         the origin when a lifetime ends.";
+
+    stale_if_error: Duration = duration("0s", "365d"), (= "0s"), Reload,
+        "How long a stale response is served when the origin fails.",
+        "For responses that do not say so themselves (RFC 5861). `1d` keeps a site up for a day \
+         after its origin died. `must-revalidate` and `no-cache` forbid it.";
+
+    hit_for_miss: Duration = duration("0s", "1h"), (= "2m"), Reload,
+        "How long it is remembered that a URL cannot be cached.",
+        "Requests for it meanwhile go to the origin side by side instead of one after another.";
+
+    query_ignore: Vec<QueryName> = list(&Kind::QueryName, 256), (= []), Reload,
+        "Query parameters that do not change the response.",
+        "They are left out of the cache key and still sent to the origin. `utm_*` is every name \
+         that begins so; `*` is all.";
+
+    query_sort: bool = Kind::Flag, (= false), Reload,
+        "Whether the order of query parameters does not matter.",
+        "With it, `?a=1&b=2` and `?b=2&a=1` share an object.";
+
+    client_cache_control: ClientCacheControl = Kind::Choice(ClientCacheControl::WORDS),
+        (= "honour"), Reload,
+        "Whether Cache-Control and Pragma of a request are followed.",
+        "`honour` is RFC 9111: any client can have a response fetched anew. `ignore` protects an \
+         origin from that, and is what most public sites want.";
+
+    vary_languages: Vec<Language> = list(&Kind::Language, 256), (= []), Reload,
+        "Languages the origin has.",
+        "When responses vary by Accept-Language, the field is reduced to the best of these before \
+         it selects a variant, so that its thousands of forms do not each fetch one. Without it \
+         only order and spelling are evened out.";
+
+    store_set_cookie: bool = Kind::Flag, (= false), Reload,
+        "Whether a response with Set-Cookie may be stored.",
+        "It is stored without the field. Right for origins that set a tracking cookie on every \
+         response; wrong if the body depends on who asks.";
+
+    request_headers: HeaderRules = Kind::HeaderRules(Side::Request), (= {}), Reload,
+        "Header fields to change in the request to the origin.",
+        "`remove` is a list of names, `set` replaces and `add` appends: \
+         `{ remove = [\"x-debug\"], set = { x-cdn = \"selvedge\" } }`. Fields that frame a message, \
+         name its target or stop loops cannot be named.";
+
+    response_headers: HeaderRules = Kind::HeaderRules(Side::Response), (= {}), Reload,
+        "Header fields to change in the response to the client.",
+        "Like `request_headers`. Applied on the way out: what is stored stays as the origin sent \
+         it, and a change takes effect at once.";
+
+    https_redirect: bool = Kind::Flag, (= false), Reload,
+        "Whether requests over HTTP are sent to HTTPS.",
+        "With 308, to the same host and URL.";
+
+    compress: Compress = Kind::FlagOrWords(Coding::WORDS), (= true), Reload,
+        "Codings that are made here when the origin sent none.",
+        "`true` is all, `false` is none, a list is these with the preferred one first. Only for \
+         responses that allow it, are of a type in `compress_types`, and go to a client that \
+         accepts it.";
+
+    compress_types: Vec<MediaType> = list(&Kind::MediaType, 256),
+        (= ["text/html", "text/css", "text/plain", "text/javascript", "text/xml", "text/csv",
+            "text/markdown", "text/vtt", "application/javascript", "application/json",
+            "application/ld+json", "application/manifest+json", "application/xml",
+            "application/xhtml+xml", "application/rss+xml", "application/atom+xml",
+            "application/dash+xml", "application/vnd.apple.mpegurl", "application/wasm",
+            "image/svg+xml", "image/x-icon", "font/ttf", "font/otf"]), Reload,
+        "Media types that are compressed here.",
+        "`text/*` is every type that begins so; mind that it includes `text/event-stream`, whose \
+         events compression would hold back.";
+
+    compress_min: ByteSize = size("0B", "1GiB"), (= "1KiB"), Reload,
+        "Smallest body that is compressed.",
+        "Below it the gain is less than the cost.";
+
+    compress_max: ByteSize = size("0B", "1GiB"), (= "8MiB"), Reload,
+        "Largest body that is compressed.",
+        "Above it the cost of one request would hold up others.";
+
+    websocket: bool = Kind::Flag, (= true), Reload,
+        "Whether clients may upgrade to another protocol.",
+        "WebSocket and others become a tunnel once the origin agrees with 101; `idle_timeout` \
+         closes one without traffic.";
+
+    request_body_max: Option<ByteSize> = size("0B", "1TiB"),
+        (none "`limits.request_body_max`"), Reload,
+        "Largest request body for this site.",
+        "May be more or less than in `[limits]`.";
+}
+
+/// Time limits of one exchange with a next hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a connection to be set up, TLS included.
+    pub connect: Duration,
+    /// For the first byte of a response.
+    pub first_byte: Duration,
+    /// For the next piece of a response.
+    pub idle: Duration,
+}
+
+impl Upstream {
+    /// The time limits for parents and peers.
+    #[must_use]
+    pub const fn timeouts(&self) -> Timeouts {
+        Timeouts {
+            connect: self.connect_timeout,
+            first_byte: self.first_byte_timeout,
+            idle: self.idle_timeout,
+        }
+    }
+}
+
+impl Site {
+    /// The time limits for this site's origin, as given or as `[upstream]` has them.
+    #[must_use]
+    pub fn timeouts(&self, upstream: &Upstream) -> Timeouts {
+        Timeouts {
+            connect: self.connect_timeout.unwrap_or(upstream.connect_timeout),
+            first_byte: self.first_byte_timeout.unwrap_or(upstream.first_byte_timeout),
+            idle: self.idle_timeout.unwrap_or(upstream.idle_timeout),
+        }
+    }
+
+    /// The largest request body, as given or as `[limits]` has it.
+    #[must_use]
+    pub fn request_body_max(&self, limits: &Limits) -> ByteSize {
+        self.request_body_max.unwrap_or(limits.request_body_max)
+    }
+}
+
+/// Bounds of an origin's weight.
+pub(crate) const WEIGHT: Kind = count(1, 1000);

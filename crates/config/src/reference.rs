@@ -1,0 +1,7 @@
+//! The reference of all keys, as Markdown.
+
+/// The text of `configs/README.md`.
+#[must_use]
+pub fn reference() -> String {
+    String::new()
+}
