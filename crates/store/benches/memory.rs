@@ -1,0 +1,184 @@
+//! The memory tier's candidates on the path of a hit: `cargo bench -p selvedge-store`.
+//!
+//! Every thread looks keys up as a server does: a few keys are asked for most of the time, all of
+//! them are there, and some share of the operations inserts a new key into the full cache. Rounds
+//! of the candidates alternate; the median counts. Printed is wall time per operation and thread,
+//! and which share of a whole hit (9 us of CPU) that is.
+
+use std::fmt::Write as _;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::hint::black_box;
+use std::io::Write as _;
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Instant;
+
+use selvedge_policy::Key;
+
+const ENTRIES: u64 = 100_000;
+const WEIGHT: u32 = 64;
+const OPERATIONS: usize = 1_000_000;
+const ROUNDS: usize = 9;
+const HIT_NS: f64 = 9_000.0;
+
+/// The hasher of `memory.rs`: a key is a keyed hash already.
+#[derive(Clone, Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("a key is written as one u128");
+    }
+
+    fn write_u128(&mut self, key: u128) {
+        self.0 = (key as u64) ^ ((key >> 64) as u64);
+    }
+}
+
+type BuildKeyHasher = BuildHasherDefault<KeyHasher>;
+type Value = Arc<[u64; 8]>;
+
+/// What the store asks of a map.
+trait Candidate: Sync {
+    fn new(capacity: u64) -> Self;
+    fn get(&self, key: Key) -> Option<Value>;
+    fn put(&self, key: Key, value: Value);
+}
+
+struct Moka(moka::sync::Cache<Key, Value, BuildKeyHasher>);
+
+impl Candidate for Moka {
+    fn new(capacity: u64) -> Self {
+        let builder = moka::sync::Cache::builder()
+            .max_capacity(capacity)
+            .weigher(|_: &Key, _: &Value| WEIGHT)
+            .eviction_policy(moka::policy::EvictionPolicy::lru());
+        Self(builder.build_with_hasher(BuildKeyHasher::default()))
+    }
+
+    fn get(&self, key: Key) -> Option<Value> {
+        self.0.get(&key)
+    }
+
+    fn put(&self, key: Key, value: Value) {
+        self.0.insert(key, value);
+    }
+}
+
+#[derive(Clone)]
+struct Weighter;
+
+impl quick_cache::Weighter<Key, Value> for Weighter {
+    fn weight(&self, _: &Key, _: &Value) -> u64 {
+        u64::from(WEIGHT)
+    }
+}
+
+struct Quick(quick_cache::sync::Cache<Key, Value, Weighter, BuildKeyHasher>);
+
+impl Candidate for Quick {
+    fn new(capacity: u64) -> Self {
+        let entries = usize::try_from(capacity / u64::from(WEIGHT)).expect("it fits");
+        Self(quick_cache::sync::Cache::with(
+            entries,
+            capacity,
+            Weighter,
+            BuildKeyHasher::default(),
+            quick_cache::sync::DefaultLifecycle::default(),
+        ))
+    }
+
+    fn get(&self, key: Key) -> Option<Value> {
+        self.0.get(&key)
+    }
+
+    fn put(&self, key: Key, value: Value) {
+        self.0.insert(key, value);
+    }
+}
+
+/// SplitMix64: spreads a number over 64 bits.
+fn mix(mut x: u64) -> u64 {
+    x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+fn key(number: u64) -> Key {
+    Key((u128::from(mix(number)) << 64) | u128::from(mix(!number)))
+}
+
+/// Numbers of keys, the low ones far more often (a power law like that of real sites).
+fn popularity(seed: u64) -> Vec<u64> {
+    let draw = |i| {
+        let uniform = mix(seed ^ i) as f64 / u64::MAX as f64;
+        ((ENTRIES as f64).powf(uniform) - 1.0) as u64
+    };
+    (0..1 << 16).map(draw).collect()
+}
+
+/// Nanoseconds per operation of each thread, when one of `insert_every` operations inserts.
+fn round<C: Candidate>(threads: usize, insert_every: usize, salt: u64) -> f64 {
+    // Some room beside the resident keys, so that all lookups hit.
+    let cache = C::new((ENTRIES + ENTRIES / 4) * u64::from(WEIGHT));
+    let value: Value = Arc::new([7; 8]);
+    (0..ENTRIES).for_each(|number| cache.put(key(number), value.clone()));
+    let barrier = Barrier::new(threads);
+    let work = |thread: u64| {
+        let numbers = popularity(salt ^ (thread << 32));
+        let value: Value = Arc::new([thread; 8]);
+        barrier.wait();
+        let begun = Instant::now();
+        for i in 0..OPERATIONS {
+            if insert_every > 0 && i % insert_every == 0 {
+                let number = (thread + 1) << 40 | i as u64;
+                cache.put(key(number), value.clone());
+            } else {
+                black_box(cache.get(key(numbers[i % numbers.len()])));
+            }
+        }
+        begun.elapsed().as_nanos() as f64 / OPERATIONS as f64
+    };
+    let spent: f64 = thread::scope(|scope| {
+        let work = &work;
+        let running: Vec<_> = (0..threads as u64).map(|t| scope.spawn(move || work(t))).collect();
+        running.into_iter().map(|t| t.join().expect("a round does not panic")).sum()
+    });
+    spent / threads as f64
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn main() {
+    let mut table = String::from(
+        "| threads | inserts | moka ns/op | of a hit | quick_cache ns/op | of a hit |\n\
+         |---|---|---|---|---|---|\n",
+    );
+    for threads in [1, 2] {
+        for (inserts, every) in [("none", 0), ("1 %", 100), ("10 %", 10)] {
+            let (mut moka, mut quick) = (Vec::new(), Vec::new());
+            for salt in 0..ROUNDS as u64 {
+                moka.push(round::<Moka>(threads, every, salt));
+                quick.push(round::<Quick>(threads, every, salt));
+            }
+            let (moka, quick) = (median(moka), median(quick));
+            let share = |ns: f64| ns / HIT_NS * 100.0;
+            let _ = writeln!(
+                table,
+                "| {threads} | {inserts} | {moka:.0} | {:.1} % | {quick:.0} | {:.1} % |",
+                share(moka),
+                share(quick),
+            );
+        }
+    }
+    // The harness of `cargo bench` reads standard output.
+    let _ = std::io::stdout().write_all(table.as_bytes());
+}

@@ -1,0 +1,129 @@
+//! What the store counts, for others to export.
+//!
+//! Lookups are counted in stripes, one cache line each, because two cores that count into the same
+//! line would pay more for that than for the lookup. All other events are rare: one atomic each.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+/// Whether a value only grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CounterKind {
+    /// It only grows while the process lives.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+}
+
+const STRIPES: usize = 16;
+
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Line {
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Lookups([Line; STRIPES]);
+
+thread_local! {
+    static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+static STRIPE_NEXT: AtomicUsize = AtomicUsize::new(0);
+
+fn stripe() -> usize {
+    STRIPE.with(|cell| {
+        if cell.get() == usize::MAX {
+            cell.set(STRIPE_NEXT.fetch_add(1, Relaxed) % STRIPES);
+        }
+        cell.get()
+    })
+}
+
+macro_rules! counters {
+    ($($field:ident $kind:ident $name:literal $help:literal)*) => {
+        /// Counters of one store. Reading is always safe and never waits.
+        #[derive(Debug, Default)]
+        pub struct Counters {
+            lookups: Lookups,
+            $(#[doc = $help] pub $field: AtomicU64,)*
+        }
+
+        impl Counters {
+            /// Calls `f` with name, help, kind and value of every counter, in a fixed order.
+            pub fn each(&self, f: &mut dyn FnMut(&'static str, &'static str, CounterKind, u64)) {
+                f("store_lookup_hits_total", "Lookups that found an entry.",
+                    CounterKind::Counter, self.hits());
+                f("store_lookup_misses_total", "Lookups that found no entry.",
+                    CounterKind::Counter, self.misses());
+                $(f($name, $help, CounterKind::$kind, self.$field.load(Relaxed));)*
+            }
+        }
+    };
+}
+
+counters! {
+    entries Gauge "store_entries" "Entries in the memory tier."
+    bytes Gauge "store_bytes" "Bytes that entries of the memory tier weigh."
+    evictions Counter "store_evictions_total" "Entries pushed out for room."
+    stored Counter "store_objects_stored_total" "Objects stored by fills."
+    refreshed Counter "store_objects_refreshed_total" "Objects whose head was renewed."
+    invalidations Counter "store_invalidations_total" "Keys that were invalidated."
+    refused Counter "store_fills_refused_total" "Fills not stored: invalidated meanwhile."
+    variants_dropped Counter "store_variants_dropped_total" "Variants dropped by a maximum."
+    fills Counter "store_fills_total" "Fills begun."
+    fills_active Gauge "store_fills_active" "Fills that run now."
+    fill_bytes Gauge "store_fill_bytes" "Bytes that growing fills hold."
+    joins Counter "store_fill_joins_total" "Readers that joined a fill another one began."
+    passes Counter "store_fill_passes_total" "Fills whose answer was not for sharing."
+    windows Counter "store_fill_windows_total" "Fills that turned into a sliding window."
+    failures Counter "store_fill_failures_total" "Fills that failed or were dropped."
+    full Counter "store_fills_full_total" "Requests sent alone: too many fills or readers."
+}
+
+impl Counters {
+    /// Lookups that found an entry.
+    pub fn hits(&self) -> u64 {
+        self.lookups.0.iter().map(|line| line.hits.load(Relaxed)).sum()
+    }
+
+    /// Lookups that found no entry.
+    pub fn misses(&self) -> u64 {
+        self.lookups.0.iter().map(|line| line.misses.load(Relaxed)).sum()
+    }
+
+    pub(crate) fn count_lookup(&self, hit: bool) {
+        let line = &self.lookups.0[stripe()];
+        if hit { &line.hits } else { &line.misses }.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn add(counter: &AtomicU64) {
+        counter.fetch_add(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_is_listed_once_and_counted_lookups_sum_over_threads() {
+        let counters = Counters::default();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..100).for_each(|i| counters.count_lookup(i % 2 == 0)));
+            }
+        });
+        assert_eq!((counters.hits(), counters.misses()), (200, 200));
+        let mut names = Vec::new();
+        counters.each(&mut |name, help, _, _| {
+            assert!(!help.is_empty());
+            names.push(name);
+        });
+        let listed = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), listed);
+    }
+}

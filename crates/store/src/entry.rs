@@ -1,0 +1,190 @@
+//! All that is stored under one key: the variants of a response and the marker that it is not for
+//! sharing. An entry never changes; every update makes a new one, so a reader needs no lock.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use selvedge_policy::{Coding, Now, SiteRules, VaryPlan};
+
+use crate::head::{ALLOCATION, Head};
+use crate::object::Object;
+
+/// What is stored under a key. Cheap to hold; what it holds stays alive while it is held.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    full_key: Arc<[u8]>,
+    /// As received, newest first.
+    variants: Vec<Arc<Object>>,
+    /// Encoded here from one of `variants`.
+    encoded: Vec<Arc<Object>>,
+    pass_until_mono_ms: u64,
+}
+
+/// What an entry costs in the map, beside itself.
+const MAP_COST: usize = 160;
+
+impl Entry {
+    pub(crate) fn new(full_key: &[u8]) -> Self {
+        Self {
+            full_key: full_key.into(),
+            variants: Vec::new(),
+            encoded: Vec::new(),
+            pass_until_mono_ms: 0,
+        }
+    }
+
+    /// The bytes that the key was made from.
+    pub fn full_key(&self) -> &[u8] {
+        &self.full_key
+    }
+
+    /// Stored responses as received, newest first.
+    pub fn variants(&self) -> &[Arc<Object>] {
+        &self.variants
+    }
+
+    /// The plan that the newest response brought.
+    pub fn vary(&self) -> Option<&VaryPlan> {
+        self.variants.first().map(|object| object.vary())
+    }
+
+    /// Whether the last answer was not for sharing, not long ago: do not wait for others.
+    pub fn passing(&self, now: Now) -> bool {
+        now.mono_ms < self.pass_until_mono_ms
+    }
+
+    /// When `passing` ends; 0 if it was never set.
+    pub fn pass_until_mono_ms(&self) -> u64 {
+        self.pass_until_mono_ms
+    }
+
+    /// The newest stored response that may answer a request with these fields (RFC 9111 4.1).
+    /// Whether it is fresh is not asked here.
+    pub fn select(&self, req_headers: &HeaderMap, rules: &SiteRules) -> Option<&Arc<Object>> {
+        self.variants.iter().find(|object| object.matches(req_headers, rules))
+    }
+
+    /// The copy of `source` that was encoded here with `coding`.
+    pub fn encoded(&self, source: &Head, coding: Coding) -> Option<&Arc<Object>> {
+        self.encoded.iter().find(|object| {
+            object.derived.is_some_and(|d| d.source == source.body_id && d.coding == coding)
+        })
+    }
+
+    /// Memory that this entry holds with all its objects.
+    pub(crate) fn cost(&self) -> usize {
+        let objects = self.variants.iter().chain(&self.encoded);
+        let lists = (self.variants.capacity() + self.encoded.capacity()) * size_of::<usize>();
+        let fixed = size_of::<Self>() + self.full_key.len() + 4 * ALLOCATION + MAP_COST;
+        fixed + lists + objects.map(|object| object.cost()).sum::<usize>()
+    }
+
+    /// Whether nothing is left to say.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.variants.is_empty() && self.pass_until_mono_ms == 0
+    }
+
+    /// Puts a received response first, in the place of those that it supersedes. The resource can
+    /// be shared again. Returns how many variants the maxima pushed out.
+    pub(crate) fn put(&mut self, object: Arc<Object>, limits: EntryLimits) -> u64 {
+        self.pass_until_mono_ms = 0;
+        self.variants.retain(|old| !supersedes(&object, old));
+        self.variants.insert(0, object);
+        self.variants.shrink_to_fit();
+        self.drop_orphans();
+        self.shrink(limits)
+    }
+
+    /// Adds a copy encoded here. Refused if its source is gone.
+    pub(crate) fn put_encoded(&mut self, object: Arc<Object>, limits: EntryLimits) -> bool {
+        let Some(derived) = object.derived else { return false };
+        self.encoded.retain(|old| old.derived != Some(derived));
+        self.encoded.insert(0, object);
+        self.drop_orphans();
+        if self.cost() as u64 > limits.bytes_max {
+            self.encoded.remove(0);
+        }
+        self.encoded.iter().any(|kept| kept.derived == Some(derived))
+    }
+
+    /// Replaces the head of a variant; its encoded copies follow if they still tell the truth.
+    pub(crate) fn renew(&mut self, old: &Object, new: &Arc<Object>) -> bool {
+        let mut variants = self.variants.iter_mut();
+        let Some(place) = variants.find(|object| object.body_id == old.body_id) else {
+            return false;
+        };
+        *place = new.clone();
+        if new.same_validators(old) {
+            for copy in &mut self.encoded {
+                if copy.derived.is_some_and(|d| d.source == new.body_id) {
+                    *copy = Arc::new(copy.with_head(copy.following(new)));
+                }
+            }
+        } else {
+            self.encoded.retain(|c| c.derived.is_some_and(|d| d.source != new.body_id));
+        }
+        true
+    }
+
+    /// Removes one variant with its encoded copies.
+    pub(crate) fn remove(&mut self, object: &Object) -> bool {
+        let before = self.variants.len();
+        self.variants.retain(|kept| kept.body_id != object.body_id);
+        self.drop_orphans();
+        self.variants.len() != before
+    }
+
+    /// Makes one variant, or all, answer nobody before it has been validated.
+    pub(crate) fn expire(&mut self, only: Option<&Object>) {
+        for object in self.variants.iter_mut().chain(&mut self.encoded) {
+            let source = object.derived.map_or(object.body_id, |derived| derived.source);
+            if only.is_none_or(|only| only.body_id == source) {
+                *object = Arc::new(object.with_head(object.expired()));
+            }
+        }
+    }
+
+    /// Remembers that the answers are not for sharing.
+    pub(crate) fn pass_until(&mut self, mono_ms: u64) {
+        self.pass_until_mono_ms = self.pass_until_mono_ms.max(mono_ms);
+    }
+
+    /// Encoded copies go with their source.
+    fn drop_orphans(&mut self) {
+        let Self { variants, encoded, .. } = self;
+        encoded.retain(|copy| {
+            let source = copy.derived.map(|derived| derived.source);
+            variants.iter().any(|object| Some(object.body_id) == source)
+        });
+    }
+
+    /// Keeps to the maxima: copies that can be made again go first, then the oldest variants.
+    fn shrink(&mut self, limits: EntryLimits) -> u64 {
+        let mut dropped = 0;
+        while self.variants.len() > 1
+            && (self.variants.len() > limits.variants_max || self.cost() as u64 > limits.bytes_max)
+        {
+            if self.cost() as u64 > limits.bytes_max && self.encoded.pop().is_some() {
+                continue;
+            }
+            self.variants.pop();
+            self.drop_orphans();
+            dropped += 1;
+        }
+        dropped
+    }
+}
+
+/// Maxima of an entry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EntryLimits {
+    pub(crate) variants_max: usize,
+    pub(crate) bytes_max: u64,
+}
+
+/// Whether `old` must never be selected again once `new` is there. The newest match is selected,
+/// so one that answers the same requests is dead. One that was stored without Vary answers every
+/// request, and the resource has just said that this is not true.
+fn supersedes(new: &Object, old: &Object) -> bool {
+    new.selecting.same_variant(&old.selecting) || new.vary().is_none() != old.vary().is_none()
+}

@@ -1,0 +1,97 @@
+//! Fills: one fetch (or one encoding) that many requests wait for and read from as it comes.
+//!
+//! A fill belongs to the object, not to the client that began it. Its writer is driven by a
+//! detached task; readers come and go. A lock is held for moments only and never across an await;
+//! wakers are called after it is released. Lock order: table shard, then fill.
+
+mod budget;
+mod gather;
+mod reader;
+mod readers;
+mod state;
+mod table;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+
+use http::HeaderMap;
+use selvedge_policy::{Coding, Key, SiteRules};
+
+pub(crate) use budget::Budget;
+pub use reader::{FillOutcome, FillReader};
+use state::State;
+pub(crate) use table::{Found, Matching, Shard, Table};
+pub use writer::{FillWriter, Finished};
+
+use crate::head::Head;
+use crate::lock::lock;
+
+/// What a request wants filled.
+#[derive(Clone, Copy, Debug)]
+pub enum Wanted<'a> {
+    /// A response from the next hop, for a request with these (normalised) fields.
+    Request {
+        /// Fields of the request, as they are given to `Entry::select` too.
+        headers: &'a HeaderMap,
+        /// Rules of the site.
+        rules: &'a SiteRules,
+    },
+    /// An encoded copy of a body that is stored or being stored.
+    Encoding {
+        /// Head of the body to encode.
+        source: &'a Head,
+        /// How to encode it.
+        coding: Coding,
+    },
+}
+
+/// What the writer and the readers of a fill share.
+#[derive(Debug)]
+pub(crate) struct Fill {
+    pub(crate) key: Key,
+    pub(crate) full_key: Box<[u8]>,
+    pub(crate) generation: u64,
+    pub(crate) started_mono_ms: u64,
+    state: Mutex<State>,
+    /// The key was invalidated after this fill began: it must not be stored.
+    revoked: AtomicBool,
+}
+
+impl Fill {
+    /// A fill and its first reader.
+    pub(crate) fn begin(
+        key: Key,
+        full_key: &[u8],
+        generation: u64,
+        started_mono_ms: u64,
+        budget: Arc<Budget>,
+    ) -> (Arc<Self>, FillReader) {
+        let mut state = State::new(budget);
+        let first = state.readers.join().expect("a new fill has room for a reader");
+        let fill = Arc::new(Self {
+            key,
+            full_key: full_key.into(),
+            generation,
+            started_mono_ms,
+            state: Mutex::new(state),
+            revoked: AtomicBool::new(false),
+        });
+        (fill.clone(), FillReader::new(fill, first))
+    }
+
+    /// Written and read under the lock of the table shard.
+    pub(crate) fn revoked(&self) -> bool {
+        self.revoked.load(Ordering::Acquire)
+    }
+
+    /// It will not be stored. Returns the writer's waker: it may want to give up.
+    fn revoke(&self) -> Option<Waker> {
+        self.revoked.store(true, Ordering::Release);
+        lock(&self.state).take_writer()
+    }
+}

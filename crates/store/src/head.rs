@@ -1,0 +1,199 @@
+//! The head of a response that is stored or being stored.
+//!
+//! Heads are kept small and apart from the network: the values of a parsed head are views of the
+//! connection's read buffer, so they are copied together into one allocation.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use bytes::BytesMut;
+use http::header::{
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderName, HeaderValue, LAST_MODIFIED,
+    VARY,
+};
+use http::{HeaderMap, StatusCode};
+use selvedge_policy::{Coding, Meta, Selecting, SiteRules, Storable, VaryPlan};
+
+use crate::fill::Fill;
+
+/// Names one body. It stays when only the head is renewed, so that an encoded copy can say which
+/// body it was made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BodyId(u64);
+
+impl BodyId {
+    /// An identity no other body of this process has.
+    pub(crate) fn fresh() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Relaxed))
+    }
+}
+
+/// A body that was made here from another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Derived {
+    /// The body it was made from.
+    pub source: BodyId,
+    /// How it was encoded.
+    pub coding: Coding,
+}
+
+/// Head of a response, shared by all who deliver it.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Status.
+    pub status: StatusCode,
+    /// Fields that are stored. `Content-Length` is as the source sent it.
+    pub headers: HeaderMap,
+    /// Ages and lifetimes.
+    pub meta: Meta,
+    /// The body that belongs to this head.
+    pub body_id: BodyId,
+    /// Announced length of the body; of a stored object always its length.
+    pub length: Option<u64>,
+    /// Set if the body was encoded here.
+    pub derived: Option<Derived>,
+    /// Store-wide count of invalidations when the fetch began.
+    pub generation: u64,
+    /// Monotonic time when the fetch began.
+    pub started_mono_ms: u64,
+    /// Which requests it answers.
+    pub selecting: Selecting,
+}
+
+impl Head {
+    /// The response's vary plan.
+    pub fn vary(&self) -> &VaryPlan {
+        self.selecting.plan()
+    }
+
+    /// Whether this response may answer a request with these (normalised) fields. A reader that
+    /// joined before the head was known must ask this, and begin again if not.
+    pub fn matches(&self, req_headers: &HeaderMap, rules: &SiteRules) -> bool {
+        self.selecting.matches(req_headers, rules)
+    }
+
+    /// The head of a new body.
+    pub(crate) fn received(storable: Storable, length: Option<u64>, fill: &Fill) -> Self {
+        let (status, headers, meta, selecting) = storable.into_parts();
+        Self {
+            status,
+            headers: compact(&headers),
+            meta,
+            body_id: BodyId::fresh(),
+            length,
+            derived: None,
+            generation: fill.generation,
+            started_mono_ms: fill.started_mono_ms,
+            selecting,
+        }
+    }
+
+    /// The head of an encoded copy of this head's body.
+    pub(crate) fn encoded(&self, coding: Coding, headers: &HeaderMap) -> Self {
+        Self {
+            headers: compact(headers),
+            body_id: BodyId::fresh(),
+            length: None,
+            derived: Some(Derived { source: self.body_id, coding }),
+            ..self.clone()
+        }
+    }
+
+    /// The head that renews this one; the body stays.
+    pub(crate) fn renewed(&self, storable: Storable) -> Self {
+        let (status, headers, meta, selecting) = storable.into_parts();
+        Self { status, headers: compact(&headers), meta, selecting, ..self.clone() }
+    }
+
+    /// The same head, to be validated before it answers anybody.
+    pub(crate) fn expired(&self) -> Self {
+        Self { meta: self.meta.invalidated(), ..self.clone() }
+    }
+
+    /// The head of an encoded copy after its source's head was renewed: what describes the
+    /// encoded bytes stays, all else is the source's.
+    pub(crate) fn following(&self, source: &Self) -> Self {
+        let mut headers = source.headers.clone();
+        for name in REPRESENTATION {
+            headers.remove(&name);
+            for value in self.headers.get_all(&name) {
+                headers.append(&name, value.clone());
+            }
+        }
+        Self {
+            status: source.status,
+            headers,
+            meta: source.meta,
+            selecting: source.selecting.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether both heads name the same version of the body.
+    pub(crate) fn same_validators(&self, other: &Self) -> bool {
+        let equal = |name: &HeaderName| self.headers.get(name) == other.headers.get(name);
+        equal(&ETAG) && equal(&LAST_MODIFIED)
+    }
+
+    /// Memory that this head holds.
+    pub(crate) fn cost(&self) -> usize {
+        size_of::<Self>()
+            + ALLOCATION
+            + headers_cost(&self.headers)
+            + selecting_cost(&self.selecting)
+    }
+}
+
+/// Fields that describe the bytes as they are encoded.
+const REPRESENTATION: [HeaderName; 9] = [
+    CONTENT_LENGTH,
+    CONTENT_ENCODING,
+    ETAG,
+    VARY,
+    ACCEPT_RANGES,
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("digest"),
+];
+
+/// The same fields in memory of their own: one allocation for all values.
+pub(crate) fn compact(headers: &HeaderMap) -> HeaderMap {
+    let mut all = BytesMut::with_capacity(headers.values().map(HeaderValue::len).sum());
+    headers.values().for_each(|value| all.extend_from_slice(value.as_bytes()));
+    let mut all = all.freeze();
+    let mut compacted = HeaderMap::with_capacity(headers.keys_len());
+    for (name, value) in headers {
+        let copy = HeaderValue::from_maybe_shared(all.split_to(value.len()));
+        let mut copy = copy.unwrap_or_else(|_| value.clone());
+        copy.set_sensitive(value.is_sensitive());
+        compacted.append(name, copy);
+    }
+    compacted
+}
+
+/// What the allocator adds to an allocation, and the counters of an `Arc`.
+pub(crate) const ALLOCATION: usize = 32;
+
+/// A bucket of `HeaderMap`: hash, name, value and links.
+const FIELD_COST: usize =
+    size_of::<HeaderName>() + size_of::<HeaderValue>() + 4 * size_of::<usize>();
+
+/// Memory that a header map holds, as near as can be known from outside.
+pub(crate) fn headers_cost(headers: &HeaderMap) -> usize {
+    let index = headers.capacity().next_power_of_two() * 8;
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    index + headers.capacity().max(headers.len()) * FIELD_COST + bytes + 3 * ALLOCATION
+}
+
+fn selecting_cost(selecting: &Selecting) -> usize {
+    let fields = size_of_val(selecting.plan().fields());
+    let key = selecting.key().as_bytes().len();
+    fields + key + if fields == 0 { 0 } else { 2 * ALLOCATION }
+}
+
+/// Trailers in memory of their own, if there are any.
+pub(crate) fn kept_trailers(trailers: Option<HeaderMap>) -> Option<Arc<HeaderMap>> {
+    trailers.filter(|fields| !fields.is_empty()).map(|fields| Arc::new(compact(&fields)))
+}

@@ -1,0 +1,32 @@
+//! The cache: what is stored, what is being filled, and who waits for it.
+//!
+//! It accepts a response only with the proof that it may be stored (`policy::Storable`), gives it
+//! to any number of readers while it still comes, and remembers what is not for sharing. It never
+//! reads a clock, opens a socket or decides freshness. RFC 9111 2, 4.1 and 4.4.
+
+mod body;
+mod counters;
+mod entry;
+mod error;
+mod fill;
+mod head;
+mod lock;
+mod memory;
+mod object;
+mod settings;
+mod store;
+
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod tests;
+
+pub use body::{Body, BodySlices, SLICE_BYTES};
+pub use counters::{CounterKind, Counters};
+pub use entry::Entry;
+pub use error::{FillError, PushError};
+pub use fill::{FillOutcome, FillReader, FillWriter, Finished, Wanted};
+pub use head::{BodyId, Derived, Head};
+pub use object::Object;
+pub use settings::Settings;
+pub use store::{Begin, Stats, Store};

@@ -1,0 +1,41 @@
+//! A stored response: head, whole body, trailers. It never changes; a renewed head is a new object.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use crate::body::Body;
+use crate::head::{ALLOCATION, Head, headers_cost};
+
+/// A complete stored response. The fields of its head are reached directly.
+#[derive(Debug)]
+pub struct Object {
+    /// Status, fields and lifetimes.
+    pub head: Arc<Head>,
+    /// All of the body.
+    pub body: Body,
+    /// Trailer fields, never empty.
+    pub trailers: Option<Arc<HeaderMap>>,
+}
+
+impl Object {
+    /// The same body under another head.
+    pub(crate) fn with_head(&self, head: Head) -> Self {
+        Self { head: Arc::new(head), body: self.body.clone(), trailers: self.trailers.clone() }
+    }
+
+    /// Memory that this object holds.
+    pub(crate) fn cost(&self) -> usize {
+        let trailers = self.trailers.as_deref().map_or(0, headers_cost);
+        size_of::<Self>() + ALLOCATION + self.head.cost() + self.body.cost() + trailers
+    }
+}
+
+impl Deref for Object {
+    type Target = Head;
+
+    fn deref(&self) -> &Head {
+        &self.head
+    }
+}

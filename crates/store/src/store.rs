@@ -1,0 +1,313 @@
+//! The store: lookup, fills, invalidation. See `crates/store/README.md` for the whole picture.
+//!
+//! `lookup` takes no lock of this crate and allocates nothing. Everything that changes a key does
+//! so under the lock of its table shard, so an invalidation and the end of a fill cannot cross.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, MutexGuard};
+use std::task::Waker;
+
+use selvedge_policy::{Key, Now, Storable, VaryPlan};
+
+use crate::counters::Counters;
+use crate::entry::{Entry, EntryLimits};
+use crate::fill::{Budget, Fill, FillReader, FillWriter, Found, Matching, Shard, Table, Wanted};
+use crate::memory::Memory;
+use crate::object::Object;
+use crate::settings::Settings;
+
+/// What `Store::begin` says.
+#[derive(Debug)]
+pub enum Begin {
+    /// Nobody fills this: the caller does, in a detached task, and may read along.
+    Lead(FillWriter, FillReader),
+    /// Someone fills this already.
+    Join(FillReader),
+    /// Too many fills: go to the next hop alone and store nothing.
+    Full,
+}
+
+/// How full the memory tier is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// Keys with an entry.
+    pub entries: u64,
+    /// Bytes that the entries weigh.
+    pub bytes: u64,
+    /// Bytes that growing fills hold.
+    pub fill_bytes: u64,
+    /// Fills that run.
+    pub fills: u64,
+}
+
+/// A cache shared by all threads of a process.
+#[derive(Debug)]
+pub struct Store {
+    memory: Memory,
+    table: Table,
+    settings: Settings,
+    budget: Arc<Budget>,
+    counters: Arc<Counters>,
+    generation: AtomicU64,
+}
+
+impl Store {
+    /// An empty store.
+    pub fn new(settings: Settings, counters: Arc<Counters>) -> Arc<Self> {
+        let settings = settings.settled();
+        Arc::new(Self {
+            memory: Memory::new(settings.memory_bytes, counters.clone()),
+            table: Table::new(),
+            budget: Arc::new(Budget::new(counters.clone(), settings.fill_bytes_max)),
+            settings,
+            counters,
+            generation: AtomicU64::new(0),
+        })
+    }
+
+    /// What is stored under a key. The hit path: never waits, no allocation.
+    pub fn lookup(&self, key: Key, full_key: &[u8]) -> Option<Arc<Entry>> {
+        let found = self.entry(key, full_key);
+        self.counters.count_lookup(found.is_some());
+        found
+    }
+
+    /// Joins the fill that is for this request, or begins one.
+    ///
+    /// While nothing is known of a resource, all requests wait for its first head. Those that it
+    /// does not match begin again; by then the plan is known, so they fill by variant. A resource
+    /// that changes its plan with every answer could repeat this: give up after two rounds.
+    pub fn begin(
+        self: &Arc<Self>,
+        key: Key,
+        full_key: &[u8],
+        wanted: Wanted<'_>,
+        now: Now,
+    ) -> Begin {
+        let mut shard = self.table.shard(key);
+        let plan = match shard.find(key, full_key, &wanted) {
+            Found::Join(reader) => {
+                Counters::add(&self.counters.joins);
+                return Begin::Join(reader);
+            }
+            Found::Full => {
+                Counters::add(&self.counters.full);
+                return Begin::Full;
+            }
+            Found::Nothing { plan } => plan.or_else(|| self.stored_plan(key, full_key)),
+        };
+        match self.lead(&mut shard, key, full_key, Matching::expected(&wanted, plan), now) {
+            Some((writer, reader)) => Begin::Lead(writer, reader),
+            None => Begin::Full,
+        }
+    }
+
+    /// Begins a fill that nobody is waiting for: a refresh behind a stale answer. `None` if one
+    /// runs already or too many do.
+    pub fn begin_refresh(
+        self: &Arc<Self>,
+        key: Key,
+        full_key: &[u8],
+        wanted: Wanted<'_>,
+        now: Now,
+    ) -> Option<FillWriter> {
+        match self.begin(key, full_key, wanted, now) {
+            Begin::Lead(writer, _) => Some(writer),
+            Begin::Join(_) | Begin::Full => None,
+        }
+    }
+
+    /// Begins a fill that nobody joins before its head says that it can be stored: for a key whose
+    /// entry is `passing`, so that it becomes shared again when its answers allow it.
+    pub fn begin_alone(
+        self: &Arc<Self>,
+        key: Key,
+        full_key: &[u8],
+        now: Now,
+    ) -> Option<(FillWriter, FillReader)> {
+        self.lead(&mut self.table.shard(key), key, full_key, Matching::Alone, now)
+    }
+
+    /// Removes everything under a key; fills that began before are not stored. Whether there was
+    /// anything.
+    pub fn invalidate(&self, key: Key) -> bool {
+        self.revoke(key, |_| {
+            let stored = self.memory.get(key).is_some();
+            self.memory.remove(key);
+            stored
+        })
+    }
+
+    /// What is stored under a key must be validated before it answers again (RFC 9111 4.4); fills
+    /// that began before are not stored.
+    pub fn expire(&self, key: Key, full_key: &[u8]) {
+        self.revoke(key, |shard| self.update(shard, key, full_key, |entry| entry.expire(None)));
+    }
+
+    /// One stored response must be validated before it answers again (RFC 9111 4.3.5).
+    pub fn expire_one(&self, key: Key, full_key: &[u8], object: &Object) {
+        let shard = self.table.shard(key);
+        self.update(&shard, key, full_key, |entry| entry.expire(Some(object)));
+    }
+
+    /// Removes one stored response with its encoded copies. Whether it was there.
+    pub fn remove(&self, key: Key, full_key: &[u8], object: &Object) -> bool {
+        let shard = self.table.shard(key);
+        self.update(&shard, key, full_key, |entry| entry.remove(object))
+    }
+
+    /// Renews the head of a stored response (a 304 or a HEAD, outside a fill). The body and, if
+    /// the validators are the same, the encoded copies stay.
+    pub fn freshen(
+        &self,
+        key: Key,
+        full_key: &[u8],
+        old: &Arc<Object>,
+        storable: Storable,
+    ) -> Arc<Object> {
+        let object = Arc::new(old.with_head(old.renewed(storable)));
+        self.renew(key, full_key, old, object)
+    }
+
+    /// Marks a key: its answers are not for sharing until `until_mono_ms`.
+    pub fn mark_pass(&self, key: Key, full_key: &[u8], until_mono_ms: u64) {
+        let shard = self.table.shard(key);
+        self.update(&shard, key, full_key, |entry| entry.pass_until(until_mono_ms));
+    }
+
+    /// What is held now. Housekeeping is done first, so the figures are exact.
+    pub fn stats(&self) -> Stats {
+        self.memory.settle();
+        Stats {
+            entries: self.counters.entries.load(Relaxed),
+            bytes: self.counters.bytes.load(Relaxed),
+            fill_bytes: self.counters.fill_bytes.load(Relaxed),
+            fills: self.counters.fills_active.load(Relaxed),
+        }
+    }
+
+    /// The counters it was built with.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// Longest body that is stored.
+    pub fn object_bytes_max(&self) -> u64 {
+        self.settings.object_bytes_max
+    }
+
+    pub(crate) fn window_bytes(&self) -> usize {
+        self.settings.window_bytes
+    }
+
+    pub(crate) fn shard(&self, key: Key) -> MutexGuard<'_, Shard> {
+        self.table.shard(key)
+    }
+
+    /// Stores what a fill has brought, unless the key was invalidated since it began. From here on
+    /// nobody joins it.
+    pub(crate) fn keep(&self, fill: &Arc<Fill>, object: &Arc<Object>) -> bool {
+        let limits = EntryLimits {
+            variants_max: self.settings.variants_max,
+            bytes_max: self.settings.entry_bytes_max(),
+        };
+        let mut shard = self.table.shard(fill.key);
+        shard.remove(fill);
+        let kept = !fill.revoked()
+            && self.update(&shard, fill.key, &fill.full_key, |entry| {
+                if object.derived.is_some() {
+                    return entry.put_encoded(object.clone(), limits);
+                }
+                let dropped = entry.put(object.clone(), limits);
+                self.counters.variants_dropped.fetch_add(dropped, Relaxed);
+                true
+            });
+        Counters::add(if kept { &self.counters.stored } else { &self.counters.refused });
+        kept
+    }
+
+    /// Renews the head of a stored response by what a fill has brought.
+    pub(crate) fn refresh(
+        &self,
+        fill: &Arc<Fill>,
+        old: &Arc<Object>,
+        storable: Storable,
+    ) -> Arc<Object> {
+        let mut head = old.renewed(storable);
+        head.generation = fill.generation;
+        head.started_mono_ms = fill.started_mono_ms;
+        self.renew(fill.key, &fill.full_key, old, Arc::new(old.with_head(head)))
+    }
+
+    /// Makes sure that no fill of a key that runs now is stored, and does `change` in the same step.
+    fn revoke<R>(&self, key: Key, change: impl FnOnce(&MutexGuard<'_, Shard>) -> R) -> R {
+        let mut shard = self.table.shard(key);
+        self.generation.fetch_add(1, Relaxed);
+        let writers = shard.revoke(key);
+        let result = change(&shard);
+        drop(shard);
+        Counters::add(&self.counters.invalidations);
+        // They may want to give up; wakers run without the lock.
+        writers.into_iter().for_each(Waker::wake);
+        result
+    }
+
+    fn renew(&self, key: Key, full_key: &[u8], old: &Object, new: Arc<Object>) -> Arc<Object> {
+        let shard = self.table.shard(key);
+        if self.update(&shard, key, full_key, |entry| entry.renew(old, &new)) {
+            Counters::add(&self.counters.refreshed);
+        }
+        new
+    }
+
+    fn lead(
+        self: &Arc<Self>,
+        shard: &mut MutexGuard<'_, Shard>,
+        key: Key,
+        full_key: &[u8],
+        matching: Matching,
+        now: Now,
+    ) -> Option<(FillWriter, FillReader)> {
+        let fills_max = self.settings.fills_max as u64;
+        let one_more = |active| Some(active + 1).filter(|sum| *sum <= fills_max);
+        if self.counters.fills_active.fetch_update(Relaxed, Relaxed, one_more).is_err() {
+            Counters::add(&self.counters.full);
+            return None;
+        }
+        Counters::add(&self.counters.fills);
+        let generation = self.generation.load(Relaxed);
+        let (fill, reader) =
+            Fill::begin(key, full_key, generation, now.mono_ms, self.budget.clone());
+        let writer = FillWriter::new(self.clone(), fill.clone());
+        shard.add(fill, matching);
+        Some((writer, reader))
+    }
+
+    fn entry(&self, key: Key, full_key: &[u8]) -> Option<Arc<Entry>> {
+        self.memory.get(key).filter(|entry| entry.full_key() == full_key)
+    }
+
+    fn stored_plan(&self, key: Key, full_key: &[u8]) -> Option<VaryPlan> {
+        self.entry(key, full_key)?.vary().cloned()
+    }
+
+    /// Changes the entry of a key: copy, change, put. The shard's lock makes it one step.
+    fn update<R>(
+        &self,
+        _shard: &MutexGuard<'_, Shard>,
+        key: Key,
+        full_key: &[u8],
+        change: impl FnOnce(&mut Entry) -> R,
+    ) -> R {
+        let old = self.entry(key, full_key);
+        let was_there = old.is_some();
+        let mut entry = old.map_or_else(|| Entry::new(full_key), |old| (*old).clone());
+        let result = change(&mut entry);
+        if !entry.is_empty() {
+            self.memory.put(key, Arc::new(entry));
+        } else if was_there {
+            self.memory.remove(key);
+        }
+        result
+    }
+}
