@@ -9,6 +9,9 @@ pub const FAULTS_MAX: usize = 100;
 /// Most characters of a line that are shown.
 const EXCERPT_CHARS_MAX: usize = 120;
 
+/// Parts of a line that may stand beside a credential: such a line is not shown.
+const SECRET_SIGNS: &[&str] = &["@", "_header", "authorization", "cookie", "token"];
+
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -105,9 +108,11 @@ impl Finding {
         let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
         let column = text[line_start..start].chars().count();
-        let excerpt = span.filter(|_| !self.secret).map(|span| {
+        let line = &text[line_start..line_end];
+        let secret = self.secret || may_hold_secret(line);
+        let excerpt = span.filter(|_| !secret).map(|span| {
             let marked = &text[start..floor(text, span.end).clamp(start, line_end)];
-            Excerpt::new(&text[line_start..line_end], column, marked.chars().count())
+            Excerpt::new(line, column, marked.chars().count())
         });
         Fault {
             line: text[..start].matches('\n').count() + 1,
@@ -131,6 +136,12 @@ impl Excerpt {
         let room = line.chars().count().saturating_sub(mark_start);
         Self { line: line.trim_end().to_owned(), mark_start, mark_chars: chars.min(room).max(1) }
     }
+}
+
+/// Whether a line may hold a credential.
+fn may_hold_secret(line: &str) -> bool {
+    let line = line.to_ascii_lowercase();
+    SECRET_SIGNS.iter().any(|sign| line.contains(sign))
 }
 
 /// The nearest character boundary of `text` at or below `at`.

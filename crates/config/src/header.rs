@@ -22,6 +22,7 @@ const PROTECTED: &[&str] = &[
     "age",
     "cdn-loop",
     "connection",
+    "content-encoding",
     "content-length",
     "content-range",
     "host",
@@ -137,12 +138,17 @@ fn fields(
         cx.refuse(cell, format!("has {} fields; at most {FIELDS_MAX} are allowed", table.len()));
         return None;
     }
-    let mut fields = Vec::new();
+    let mut fields: Vec<(HeaderName, HeaderValue)> = Vec::new();
     for (name, value) in table {
         let cell = Cell { value, ..*cell };
         let name = field_name(name.get_ref(), side, &cell, cx);
         let value = field_value(&cell, cx);
-        fields.extend(name.zip(value));
+        let Some((name, value)) = name.zip(value) else { continue };
+        if fields.iter().any(|(known, _)| *known == name) {
+            cx.refuse(&cell, format!("{name} is there twice (case does not matter)"));
+            continue;
+        }
+        fields.push((name, value));
     }
     (fields.len() == table.len()).then_some(fields)
 }

@@ -50,11 +50,16 @@ impl<'t> Context<'t> {
 
     /// Reports a fault at a place of the text.
     pub(crate) fn report(&mut self, span: Option<&Range<usize>>, finding: Finding) {
-        if self.faults.len() < FAULTS_MAX {
-            self.faults.push(finding.at(self.text, span));
-        } else {
+        if self.is_full() {
             self.omitted += 1;
+        } else {
+            self.faults.push(finding.at(self.text, span));
         }
+    }
+
+    /// Whether further faults are only counted: what is costly to say need not be worked out then.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.faults.len() >= FAULTS_MAX
     }
 
     /// Reports what is wrong with a value; its type says what is allowed.
@@ -90,6 +95,17 @@ impl<'t> Context<'t> {
         let key = paths.first().map(|path| shown(path)).unwrap_or_default();
         let allowed = (!allowed.is_empty()).then(|| allowed.to_owned());
         self.report(place.as_ref(), Finding { key, problem, allowed, ..Finding::default() });
+    }
+
+    /// The line a path is on, from 1.
+    pub(crate) fn line(&self, path: &str) -> usize {
+        let start = self.places.get(path).map_or(0, |span| span.start.min(self.text.len()));
+        self.text.as_bytes()[..start].iter().filter(|byte| **byte == b'\n').count() + 1
+    }
+
+    /// Whether the value at this path has a fault.
+    pub(crate) fn is_faulty(&self, path: &str) -> bool {
+        self.faulty.contains(path)
     }
 
     /// Whether the file mentions this path.
@@ -202,7 +218,9 @@ impl<'t> TableReader<'_, 't> {
             let finding = Finding {
                 key: shown(&format!("{}.{}", self.section.name, printable(name_text))),
                 problem: "is not a known key".to_owned(),
-                suggestion: suggest::key(self.section, name_text),
+                suggestion: (!self.cx.is_full())
+                    .then(|| suggest::key(self.section, name_text))
+                    .flatten(),
                 ..Finding::default()
             };
             self.cx.report(Some(&name.span()), finding);
@@ -233,6 +251,9 @@ pub(crate) fn one<'t, T>(
     }
     let span = found.map(Spanned::span);
     let path = section.name.to_owned();
+    if let Some(span) = &span {
+        cx.note(&path, span.clone());
+    }
     read(&mut TableReader { cx, section, path, table, span })
 }
 
@@ -249,7 +270,7 @@ pub(crate) fn many<'t, T>(
         return Vec::new();
     };
     let most = if let Shape::Many(most) = section.shape { most } else { 1 };
-    if let Some(first_too_many) = array.iter().nth(most) {
+    if let Some(first_too_many) = array.get(most) {
         let problem = format!("appears {} times", array.len());
         let allowed = Some(format!("at most {most} times"));
         let key = section.name.to_owned();
@@ -260,7 +281,7 @@ pub(crate) fn many<'t, T>(
     for (index, value) in array.iter().enumerate().take(most) {
         let Some(table) = value.get_ref().as_table() else {
             wrong_shape(cx, section, value);
-            continue;
+            return Vec::new();
         };
         let path = format!("{}[{index}]", section.name);
         cx.note(&path, value.span());
@@ -302,7 +323,7 @@ pub(crate) fn refuse_unknown_tables(root: &DeTable<'_>, cx: &mut Context<'_>) {
         let finding = Finding {
             key: printable(name_text),
             problem: what.to_owned(),
-            suggestion: suggest::table(name_text),
+            suggestion: (!cx.is_full()).then(|| suggest::table(name_text)).flatten(),
             ..Finding::default()
         };
         cx.report(Some(&name.span()), finding);

@@ -105,7 +105,7 @@ impl Url {
             return Err("has a user name");
         }
         let (host, port) = host::split_port(authority)?;
-        Ok(Self { scheme, host, port: port.unwrap_or(scheme.default_port()) })
+        Ok(Self { scheme, host, port: port.unwrap_or_else(|| scheme.default_port()) })
     }
 }
 

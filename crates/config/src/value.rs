@@ -236,8 +236,8 @@ pub(crate) fn word(
     let text = string(cell, cx)?;
     let found = words.iter().position(|word| *word == text);
     if found.is_none() {
-        let suggestion = suggest::nearest(words.iter().copied(), text);
-        let suggestion = suggestion.map(|word| format!("{word:?}"));
+        let near = (!cx.is_full()).then(|| suggest::nearest(words.iter().copied(), text));
+        let suggestion = near.flatten().map(|word| format!("{word:?}"));
         cx.refuse_with(cell, format!("{:?} is not a known word", printable(text)), suggestion);
     }
     found

@@ -83,7 +83,8 @@ section! {
         (none "a quarter of `memory`, or `object_max` if that is more"), Restart,
         "Memory for responses that are arriving.",
         "Bodies that grow while clients read them count here, and only later against what is \
-         stored. When it is used up, further responses pass through unstored until one is complete.";
+         stored. When it is used up, further responses pass through unstored until one is \
+         complete.";
 }
 
 section! {

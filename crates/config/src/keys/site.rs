@@ -147,8 +147,8 @@ section! {
     request_headers: HeaderRules = Kind::HeaderRules(Side::Request), (= {}), Reload,
         "Header fields to change in the request to the origin.",
         "`remove` is a list of names, `set` replaces and `add` appends: \
-         `{ remove = [\"x-debug\"], set = { x-cdn = \"selvedge\" } }`. Fields that frame a message, \
-         name its target or stop loops cannot be named.";
+         `{ remove = [\"x-debug\"], set = { x-cdn = \"selvedge\" } }`. Fields that frame a \
+         message, name its target or stop loops cannot be named.";
 
     response_headers: HeaderRules = Kind::HeaderRules(Side::Response), (= {}), Reload,
         "Header fields to change in the response to the client.",
