@@ -41,7 +41,7 @@ fn listen(config: &Config, cx: &mut Context<'_>) {
         cx.conflict(
             &["listen.https", "certificate"],
             "HTTPS needs a certificate and there is none".to_owned(),
-            "add a [[certificate]] with cert and key",
+            "HTTPS with at least one [[certificate]] of cert and key",
         );
     }
     let http = listen.http.iter().enumerate().map(|(at, a)| (format!("listen.http[{at}]"), a));

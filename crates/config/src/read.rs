@@ -10,6 +10,7 @@ use toml::de::{DeString, DeTable, DeValue};
 use crate::Profile;
 use crate::fault::{FAULTS_MAX, Fault, Faults, Finding};
 use crate::key::{Absence, Key, Kind, Section, Shape};
+use crate::keys::SECTIONS;
 use crate::suggest;
 use crate::value::{Empty, Value};
 
@@ -215,7 +216,9 @@ impl<'t> TableReader<'_, 't> {
             if self.section.keys.iter().any(|key| key.name == name_text) {
                 continue;
             }
+            let keys: Vec<&str> = self.section.keys.iter().map(|key| key.name).collect();
             let finding = Finding {
+                allowed: Some(keys.join(", ")),
                 key: shown(&format!("{}.{}", self.section.name, printable(name_text))),
                 problem: "is not a known key".to_owned(),
                 suggestion: (!self.cx.is_full())
@@ -313,14 +316,16 @@ pub(crate) fn refuse_unknown_tables(root: &DeTable<'_>, cx: &mut Context<'_>) {
     for (name, value) in root {
         let name: &Spanned<DeString<'_>> = name;
         let name_text: &str = name.get_ref();
-        if crate::keys::SECTIONS.iter().any(|section| section.name == name_text) {
+        if SECTIONS.iter().any(|section| section.name == name_text) {
             continue;
         }
         let what = match value.get_ref() {
             DeValue::Table(_) | DeValue::Array(_) => "is not a known table",
             _ => "is not a known key outside a table",
         };
+        let tables: Vec<&str> = SECTIONS.iter().map(|section| section.name).collect();
         let finding = Finding {
+            allowed: Some(format!("the tables {}", tables.join(", "))),
             key: printable(name_text),
             problem: what.to_owned(),
             suggestion: (!cx.is_full()).then(|| suggest::table(name_text)).flatten(),
