@@ -21,7 +21,7 @@ pub struct Entry {
 }
 
 /// What an entry costs in the map, beside itself.
-const MAP_COST: usize = 160;
+const MAP_COST: usize = 96;
 
 impl Entry {
     pub(crate) fn new(full_key: &[u8]) -> Self {

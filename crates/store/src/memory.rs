@@ -1,28 +1,32 @@
-//! The memory tier: a bounded map from key to entry. The only file that knows which map it is.
+//! The memory tier: a bounded map from key to entry. The only file that knows which map it is
+//! (`README.md` says why quick_cache and not moka, with numbers).
 //!
-//! moka evicts when its housekeeping runs, which is every few dozen writes. An insert here may be
-//! megabytes, so housekeeping is also run whenever the inserts since the last run add up to a
-//! small share of the capacity. Admission by frequency (TinyLFU) is off: it weighs the newcomer's
-//! count against the sum over all entries that would have to go, so that a full cache of small
-//! objects never admits a large one, however often it is asked for.
+//! The map is cut into shards, each with its part of the capacity, and evicts (S3-FIFO) while it
+//! inserts, so the weight never exceeds the capacity, not for a moment. An entry that is heavier
+//! than the hot part of a shard would be refused without a word, so the shards are few enough that
+//! the largest entry fits. A quarter of each shard is for newcomers: a scan cannot push out what
+//! is asked for often, and a large object lives long enough to be asked for again.
 
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
-use moka::notification::RemovalCause;
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
+use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 use selvedge_policy::Key;
 
 use crate::counters::Counters;
 use crate::entry::Entry;
+use crate::settings::Settings;
 
-/// The map counts weights in `u32`; in units of this many bytes they reach 256 GiB.
-const UNIT_BYTES: u64 = 64;
+/// Share of a shard for entries that were asked for again.
+const HOT_SHARE: f64 = 0.75;
 
-/// Share of the capacity that may be inserted before housekeeping is forced.
-const UNSETTLED_SHARE: u64 = 64;
+/// Guess of the mean weight of an entry: sizes the memory of what was evicted lately.
+const ENTRY_BYTES_MEAN: u64 = 16 << 10;
+
+/// Fewest entries per shard that the map is told to expect; with fewer it would drop shards.
+const SHARD_ENTRIES_MIN: u64 = 64;
 
 /// A key is a keyed hash already: both halves are as good as any hash of them.
 #[derive(Clone, Debug, Default)]
@@ -49,72 +53,75 @@ impl Hasher for KeyHasher {
 /// Builds the pass-through hasher.
 pub(crate) type BuildKeyHasher = BuildHasherDefault<KeyHasher>;
 
+#[derive(Clone, Debug)]
+struct Cost;
+
+impl Weighter<Key, Arc<Entry>> for Cost {
+    fn weight(&self, _: &Key, entry: &Arc<Entry>) -> u64 {
+        entry.cost() as u64
+    }
+}
+
+/// Collects what is evicted, so that it is freed after the shard is unlocked.
+#[derive(Clone, Debug)]
+struct Evictions(Arc<Counters>);
+
+impl Lifecycle<Key, Arc<Entry>> for Evictions {
+    type RequestState = Vec<Arc<Entry>>;
+
+    fn on_evict(&self, evicted: &mut Vec<Arc<Entry>>, _: Key, entry: Arc<Entry>) {
+        Counters::add(&self.0.evictions);
+        evicted.push(entry);
+    }
+}
+
 /// Entries by key, bounded by weight.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    map: Cache<Key, Arc<Entry>, BuildKeyHasher>,
-    unsettled: AtomicU64,
-    unsettled_max: u64,
+    map: Cache<Key, Arc<Entry>, Cost, BuildKeyHasher, Evictions>,
     counters: Arc<Counters>,
 }
 
 impl Memory {
-    /// An empty map of at most `capacity_bytes`.
-    pub(crate) fn new(capacity_bytes: u64, counters: Arc<Counters>) -> Self {
-        let evictions = counters.clone();
-        let map = Cache::builder()
-            .max_capacity(capacity_bytes / UNIT_BYTES)
-            .weigher(|_: &Key, entry: &Arc<Entry>| units(entry))
-            .eviction_policy(EvictionPolicy::lru())
-            .eviction_listener(move |_, _, cause| {
-                if cause == RemovalCause::Size {
-                    Counters::add(&evictions.evictions);
-                }
-            })
-            .build_with_hasher(BuildKeyHasher::default());
-        let unsettled_max = capacity_bytes / UNIT_BYTES / UNSETTLED_SHARE;
-        Self { map, unsettled: AtomicU64::new(0), unsettled_max, counters }
+    /// An empty map.
+    pub(crate) fn new(settings: &Settings, counters: Arc<Counters>) -> Self {
+        let shards = settings.memory_shards();
+        let entries = (settings.memory_bytes / ENTRY_BYTES_MEAN).max(SHARD_ENTRIES_MIN * shards);
+        let options = OptionsBuilder::new()
+            .weight_capacity(settings.memory_bytes)
+            .estimated_items_capacity(usize::try_from(entries).unwrap_or(usize::MAX))
+            .shards(shards as usize)
+            .hot_allocation(HOT_SHARE)
+            .build()
+            .expect("both capacities are given");
+        let evictions = Evictions(counters.clone());
+        let map = Cache::with_options(options, Cost, BuildKeyHasher::default(), evictions);
+        assert!(settings.entry_bytes_max() as f64 <= map.shard_capacity() as f64 * HOT_SHARE);
+        Self { map, counters }
     }
 
-    /// The entry of a key. Never waits.
+    /// The entry of a key. Waits only while another thread changes the same shard.
     pub(crate) fn get(&self, key: Key) -> Option<Arc<Entry>> {
         self.map.get(&key)
     }
 
     /// Puts an entry, in the place of the one that was there.
     pub(crate) fn put(&self, key: Key, entry: Arc<Entry>) {
-        let weight = u64::from(units(&entry));
-        self.map.insert(key, entry);
-        if self.unsettled.fetch_add(weight, Relaxed) + weight > self.unsettled_max {
-            self.settle();
-        }
+        let mut evicted = Vec::new();
+        self.map.insert_with_lifecycle(key, entry, &mut evicted);
+        drop(evicted);
         self.export();
     }
 
     /// Removes what is under a key.
     pub(crate) fn remove(&self, key: Key) {
-        self.map.invalidate(&key);
+        self.map.remove(&key);
         self.export();
     }
 
-    /// Evicts what is too much.
-    pub(crate) fn settle(&self) {
-        self.unsettled.store(0, Relaxed);
-        self.map.run_pending_tasks();
-        self.export();
-    }
-
-    /// Bytes that the entries weigh.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.map.weighted_size() * UNIT_BYTES
-    }
-
+    /// Brings the gauges up to date.
     fn export(&self) {
-        self.counters.entries.store(self.map.entry_count(), Relaxed);
-        self.counters.bytes.store(self.bytes(), Relaxed);
+        self.counters.entries.store(self.map.len() as u64, Relaxed);
+        self.counters.bytes.store(self.map.weight(), Relaxed);
     }
-}
-
-fn units(entry: &Entry) -> u32 {
-    u32::try_from((entry.cost() as u64).div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX)
 }

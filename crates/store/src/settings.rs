@@ -33,9 +33,16 @@ impl Default for Settings {
 /// Smallest window that still moves: one small chunk and its bookkeeping.
 pub(crate) const WINDOW_BYTES_MIN: usize = 8 << 10;
 
+/// Less is no cache: one entry of a few kilobytes must fit.
+const MEMORY_BYTES_MIN: u64 = 64 << 10;
+
+/// Enough that the threads of a machine rarely meet in one.
+const MEMORY_SHARDS_MAX: u64 = 64;
+
 impl Settings {
     /// The same limits, made to agree with each other.
     pub(crate) fn settled(mut self) -> Self {
+        self.memory_bytes = self.memory_bytes.max(MEMORY_BYTES_MIN);
         self.object_bytes_max = self.object_bytes_max.min(self.memory_bytes / 2);
         self.window_bytes = self.window_bytes.max(WINDOW_BYTES_MIN);
         self.fills_max = self.fills_max.max(1);
@@ -43,8 +50,31 @@ impl Settings {
         self
     }
 
-    /// Most that one entry may weigh with all its variants.
+    /// Parts of the memory tier: as many as leave room for two of the longest bodies in each.
+    pub(crate) fn memory_shards(&self) -> u64 {
+        let fitting = self.memory_bytes / (2 * self.object_bytes_max).max(1);
+        1 << fitting.clamp(1, MEMORY_SHARDS_MAX).ilog2()
+    }
+
+    /// Most that one entry may weigh with all its variants: it must fit the hot part of a shard.
     pub(crate) fn entry_bytes_max(&self) -> u64 {
-        self.memory_bytes / 4 * 3
+        self.memory_bytes / self.memory_shards() / 10 * 7
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_object_fits_the_smallest_part_of_memory() {
+        for memory_bytes in [1 << 20, 100 << 20, 256 << 20, 1 << 40] {
+            for object_bytes_max in [0, 1, 1 << 20, 64 << 20, u64::MAX] {
+                let settings = Settings { memory_bytes, object_bytes_max, ..Settings::default() };
+                let settings = settings.settled();
+                assert!(settings.object_bytes_max < settings.entry_bytes_max());
+                assert!(settings.memory_shards() >= 1);
+            }
+        }
     }
 }

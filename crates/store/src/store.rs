@@ -56,7 +56,7 @@ impl Store {
     pub fn new(settings: Settings, counters: Arc<Counters>) -> Arc<Self> {
         let settings = settings.settled();
         Arc::new(Self {
-            memory: Memory::new(settings.memory_bytes, counters.clone()),
+            memory: Memory::new(&settings, counters.clone()),
             table: Table::new(),
             budget: Arc::new(Budget::new(counters.clone(), settings.fill_bytes_max)),
             settings,
@@ -175,9 +175,8 @@ impl Store {
         self.update(&shard, key, full_key, |entry| entry.pass_until(until_mono_ms));
     }
 
-    /// What is held now. Housekeeping is done first, so the figures are exact.
+    /// What is held now.
     pub fn stats(&self) -> Stats {
-        self.memory.settle();
         Stats {
             entries: self.counters.entries.load(Relaxed),
             bytes: self.counters.bytes.load(Relaxed),
@@ -299,13 +298,16 @@ impl Store {
         full_key: &[u8],
         change: impl FnOnce(&mut Entry) -> R,
     ) -> R {
+        // `old` is held to the end, so that what it alone holds is not freed under the map's lock.
         let old = self.entry(key, full_key);
-        let was_there = old.is_some();
-        let mut entry = old.map_or_else(|| Entry::new(full_key), |old| (*old).clone());
+        let mut entry = match &old {
+            Some(old) => Entry::clone(old),
+            None => Entry::new(full_key),
+        };
         let result = change(&mut entry);
         if !entry.is_empty() {
             self.memory.put(key, Arc::new(entry));
-        } else if was_there {
+        } else if old.is_some() {
             self.memory.remove(key);
         }
         result
