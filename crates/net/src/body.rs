@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
 use crate::guard::RefusedBody;
+use crate::watch::InFlight;
 
 /// Why a body ended before its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +79,9 @@ pub struct RequestBody {
     idle: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     waiting: bool,
+    is_http2: bool,
+    /// Keeps the connection from counting as idle while the body is read.
+    _in_flight: Option<InFlight>,
 }
 
 #[derive(Debug)]
@@ -91,25 +95,38 @@ impl RequestBody {
     /// No body.
     #[must_use]
     pub const fn empty() -> Self {
-        Self { source: Source::Ended, left: 0, idle: Duration::MAX, timer: None, waiting: false }
+        Self::local(Source::Ended)
     }
 
     /// A body that is already here. For tests and for requests made by the node itself.
     #[must_use]
     pub const fn full(bytes: Bytes) -> Self {
+        Self::local(Source::Full(bytes))
+    }
+
+    const fn local(source: Source) -> Self {
         Self {
-            source: Source::Full(bytes),
+            source,
             left: u64::MAX,
             idle: Duration::MAX,
             timer: None,
             waiting: false,
+            is_http2: false,
+            _in_flight: None,
         }
     }
 
-    pub(crate) fn client(incoming: Incoming, bytes_max: u64, idle: Duration) -> Self {
+    pub(crate) fn client(
+        incoming: Incoming,
+        bytes_max: u64,
+        idle: Duration,
+        is_http2: bool,
+        in_flight: Option<InFlight>,
+    ) -> Self {
         let source =
             if incoming.is_end_stream() { Source::Ended } else { Source::Client(incoming) };
-        Self { source, left: bytes_max, idle, timer: None, waiting: false }
+        let (left, _in_flight) = (bytes_max, in_flight);
+        Self { source, left, idle, timer: None, waiting: false, is_http2, _in_flight }
     }
 
     /// Changes how many bytes may still come. A known length above it fails at the first read.
@@ -182,8 +199,9 @@ impl Body for RequestBody {
                 match Pin::new(incoming).poll_frame(cx) {
                     Poll::Pending => this.poll_idle(cx),
                     Poll::Ready(None) => {
+                        let is_whole = !this.is_http2 || is_ended(&this.source);
                         this.source = Source::Ended;
-                        Poll::Ready(None)
+                        Poll::Ready((!is_whole).then_some(Err(BodyError::ClientGone)))
                     }
                     Poll::Ready(Some(Ok(frame))) => {
                         this.waiting = false;
@@ -315,6 +333,15 @@ const UNSAFE_TRAILERS: [HeaderName; 22] = [
     header::LOCATION,
     header::AGE,
 ];
+
+/// Over HTTP/2 the library reports a stream reset with NO_ERROR as a good end. It is one only if
+/// END_STREAM was received.
+fn is_ended(source: &Source) -> bool {
+    match source {
+        Source::Client(incoming) => incoming.is_end_stream(),
+        Source::Ended | Source::Full(_) => true,
+    }
+}
 
 fn data(bytes: Bytes) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
     Poll::Ready(Some(Ok(Frame::data(bytes))))

@@ -9,8 +9,8 @@ use http::StatusCode;
 
 use crate::body::OutgoingBody;
 use crate::counters::Counters;
-use crate::serve::Tasks;
 use crate::target::{ClientSettings, Deadlines, Reply, Reuse, SendError, SendFailure, Target};
+use crate::tasks::Tasks;
 use crate::tls_client::ClientTls;
 
 /// What the clients of all workers share: settings, limits over all workers, resolved names.

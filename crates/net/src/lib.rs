@@ -12,21 +12,29 @@
 
 mod authority;
 mod body;
+mod chunk;
 mod client;
 mod clock;
 mod connection;
 mod counters;
+mod drive;
+mod frames;
 mod guard;
+mod head;
 mod refusal;
+mod respond;
+mod scan;
 mod serve;
 mod settings;
 mod target;
+mod tasks;
 mod tls;
 mod tls_client;
 mod tunnel;
 mod upgrade;
 mod upstream_body;
 mod watch;
+mod worker;
 
 pub use authority::authority;
 pub use body::{BodyError, OutgoingBody, RequestBody};
@@ -35,11 +43,12 @@ pub use clock::Clock;
 pub use connection::{Connection, Protocol, TlsSession};
 pub use counters::Counters;
 pub use refusal::Refusal;
-pub use serve::{BindError, Handler, Running, Server, Tasks, Worker, refusal};
+pub use serve::{BindError, Handler, Running, Server, Worker, refusal};
 pub use settings::{Http2Limits, Limits, Settings, Timeouts};
 pub use target::{
     ClientSettings, Deadlines, Reply, Reuse, SendError, SendFailure, Target, UpstreamScheme,
 };
+pub use tasks::Tasks;
 pub use tls::{CertificateFiles, CertificatePem, Certificates, Expiry, TlsError, TlsWarning};
 pub use tls_client::ClientTls;
 pub use upgrade::{ClientUpgrade, TunnelEnd, TunnelReason, Upgraded, tunnel};

@@ -1,55 +1,52 @@
-//! The listening side: one OS thread per worker, each with its own listeners.
+//! The listening side: one OS thread per worker, each with its own listeners (SO_REUSEPORT) and a
+//! runtime of its own, so that a request is served by one core from its first byte to its last.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::watch as channel;
 
 use crate::body::{BodyError, RequestBody};
 use crate::connection::Connection;
 use crate::refusal::Refusal;
 use crate::settings::Settings;
+use crate::tasks::Tasks;
+use crate::worker::{self, Core, Listener};
+
+/// How long a worker that ended waits for blocking calls (name look-ups) before it leaves them.
+const BLOCKING_LIMIT: Duration = Duration::from_millis(100);
 
 /// Answers requests. One per worker, cloned per request: put shared parts behind `Rc`.
 pub trait Handler: Clone + 'static {
     /// The body of the answers.
     type Body: http_body::Body<Data = Bytes, Error = BodyError> + 'static;
 
-    /// Answers one request. First ask [`refusal`]: a refused request has no meaning but must be
-    /// answered, with `refusal.status()`; its connection closes afterwards (HTTP/1.x).
+    /// Answers one request. First ask [`refusal`]: a refused request has no meaning, its target and
+    /// fields are made up, but it must be answered, with `refusal.status()`; its connection closes
+    /// afterwards (HTTP/1.x).
     ///
     /// Dropped before it is done when the client goes away. A `Date` field is added if there is
-    /// none; a `Server` field never is.
+    /// none; a `Server` field never is. A 101 must carry its `Connection` and `Upgrade` fields.
     fn handle(
         &self,
         req: Request<RequestBody>,
         connection: Rc<Connection>,
-    ) -> impl Future<Output = Response<Self::Body>> + 'static;
+    ) -> impl Future<Output = Response<Self::Body>>;
 }
 
 /// Why a request must not be served, if so.
 #[must_use]
 pub fn refusal<B>(req: &Request<B>) -> Option<Refusal> {
     req.extensions().get::<Refusal>().copied()
-}
-
-/// The tasks of one worker that outlive a request: fills, refreshes, tunnels, upstream connections.
-/// They are waited for at a drain, up to its deadline, and dropped then. Clones are the same set.
-#[derive(Clone, Debug)]
-pub struct Tasks(tokio_util::task::TaskTracker);
-
-impl Tasks {
-    pub(crate) fn new() -> Self {
-        Self(tokio_util::task::TaskTracker::new())
-    }
-
-    /// Runs a future on this worker. It starts at the next turn of the worker.
-    pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
-        drop(self.0.spawn_local(future));
-    }
 }
 
 /// What a worker gives to its handler when it starts.
@@ -65,11 +62,11 @@ pub struct Worker {
 #[derive(Debug)]
 pub enum BindError {
     /// The address cannot be listened on.
-    Address(SocketAddr, std::io::Error),
+    Address(SocketAddr, io::Error),
     /// There are `https` addresses and no certificates.
     NoCertificates,
     /// A thread or its runtime could not be made.
-    Thread(std::io::Error),
+    Thread(io::Error),
 }
 
 impl std::fmt::Display for BindError {
@@ -85,61 +82,181 @@ impl std::fmt::Display for BindError {
 impl std::error::Error for BindError {}
 
 /// A server whose addresses are bound and whose workers do not run yet: connections queue up.
-#[derive(Debug)]
 pub struct Server {
     settings: Settings,
+    http: Vec<SocketAddr>,
+    https: Vec<SocketAddr>,
+    /// The listeners of each worker.
+    listeners: Vec<Vec<Listener>>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("http", &self.http)
+            .field("https", &self.https)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Server {
     /// Binds every address for every worker. An address with port 0 gets one port, the same for
-    /// all workers.
+    /// all workers. An address that another process listens on is an error, even if that process
+    /// would share it.
     ///
     /// # Errors
     /// See [`BindError`]. Nothing stays bound.
     pub fn bind(settings: Settings) -> Result<Self, BindError> {
-        Ok(Self { settings })
+        let tls = settings.certificates.as_ref().map(|found| found.server_config());
+        if tls.is_none() && !settings.https.is_empty() {
+            return Err(BindError::NoCertificates);
+        }
+        let mut listeners: Vec<Vec<Listener>> = Vec::new();
+        listeners.resize_with(settings.workers.max(1), Vec::new);
+        let mut bind = |address: &SocketAddr, tls: Option<&Arc<rustls::ServerConfig>>| {
+            let fail = |error| BindError::Address(*address, error);
+            let mut bound = *address;
+            if address.port() != 0 {
+                listen(bound, settings.backlog, false).map_err(fail)?;
+            }
+            for own in &mut listeners {
+                let socket = listen(bound, settings.backlog, true).map_err(fail)?;
+                bound = socket.local_addr().map_err(fail)?;
+                own.push(Listener { socket, address: bound, tls: tls.cloned() });
+            }
+            Ok(bound)
+        };
+        let http = settings.http.iter().map(|address| bind(address, None));
+        let http = http.collect::<Result<Vec<_>, _>>()?;
+        let https = settings.https.iter().map(|address| bind(address, tls.as_ref()));
+        let https = https.collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { settings, http, https, listeners })
     }
 
     /// The addresses really bound, in the order of the settings, for http.
     #[must_use]
-    pub fn http_addresses(&self) -> Vec<SocketAddr> {
-        self.settings.http.clone()
+    pub fn http_addresses(&self) -> &[SocketAddr] {
+        &self.http
     }
 
     /// The addresses really bound, in the order of the settings, for https.
     #[must_use]
-    pub fn https_addresses(&self) -> Vec<SocketAddr> {
-        self.settings.https.clone()
+    pub fn https_addresses(&self) -> &[SocketAddr] {
+        &self.https
     }
 
-    /// Starts the workers. `make_handler` runs once on each of them.
+    /// Starts the workers. `make_handler` runs once on each of them, inside its runtime.
     ///
     /// # Errors
-    /// [`BindError::Thread`]; no worker is left running.
+    /// [`BindError::Thread`]; workers that did start are told to end at once.
     pub fn run<H: Handler>(
         self,
         make_handler: impl Fn(Worker) -> H + Send + Sync + 'static,
     ) -> Result<Running, BindError> {
-        drop(make_handler(Worker { index: 0, tasks: Tasks::new() }));
-        Ok(Running {})
+        let make_handler = Arc::new(make_handler);
+        let connections_all = Arc::new(AtomicUsize::new(0));
+        let drain = channel::Sender::new(None);
+        let mut threads = Vec::with_capacity(self.listeners.len());
+        for (index, listeners) in self.listeners.into_iter().enumerate() {
+            let (settings, make_handler) = (self.settings.clone(), make_handler.clone());
+            let (connections_all, order) = (connections_all.clone(), drain.subscribe());
+            let work = move || {
+                in_runtime(async move {
+                    let tasks = Tasks::new();
+                    let handler = make_handler(Worker { index, tasks: tasks.clone() });
+                    let core = Core::new(handler, &settings, tasks, connections_all);
+                    worker::run(Rc::new(core), listeners, order).await
+                })
+            };
+            let name = format!("{}-{index}", self.settings.name);
+            match std::thread::Builder::new().name(name).spawn(work) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    drain.send_replace(Some(Duration::ZERO));
+                    return Err(BindError::Thread(error));
+                }
+            }
+        }
+        Ok(Running { threads, drain, http: self.http, https: self.https })
     }
 }
 
 /// A running server. Dropping it lets it run; use [`Running::drain`] to end it.
 #[derive(Debug)]
-pub struct Running {}
+pub struct Running {
+    threads: Vec<JoinHandle<bool>>,
+    drain: channel::Sender<Option<Duration>>,
+    http: Vec<SocketAddr>,
+    https: Vec<SocketAddr>,
+}
 
 impl Running {
+    /// The addresses bound for http.
+    #[must_use]
+    pub fn http_addresses(&self) -> &[SocketAddr] {
+        &self.http
+    }
+
+    /// The addresses bound for https.
+    #[must_use]
+    pub fn https_addresses(&self) -> &[SocketAddr] {
+        &self.https
+    }
+
     /// Stops accepting (after emptying the queues), closes idle connections, lets running requests
     /// and tasks finish, and drops what is left after `limit`. Returns at once.
     pub fn drain(&self, limit: Duration) {
-        let _ = limit;
+        self.drain.send_replace(Some(limit));
     }
 
-    /// Waits until all workers have ended, which they do after a drain. `false` if a worker
+    /// Whether all workers have ended.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.threads.iter().all(JoinHandle::is_finished)
+    }
+
+    /// Blocks until all workers have ended, which they do after a drain. `false` if a worker
     /// panicked or had to drop something unfinished.
     #[must_use]
     pub fn join(self) -> bool {
-        true
+        let mut is_clean = true;
+        for thread in self.threads {
+            is_clean &= thread.join().unwrap_or(false);
+        }
+        is_clean
     }
+}
+
+/// Runs a worker's future to its end. Whatever it left running is dropped.
+fn in_runtime(work: impl Future<Output = bool>) -> bool {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    match builder.enable_all().build_local(tokio::runtime::LocalOptions::default()) {
+        Ok(runtime) => {
+            let is_clean = runtime.block_on(work);
+            runtime.shutdown_timeout(BLOCKING_LIMIT);
+            is_clean
+        }
+        Err(error) => {
+            tracing::error!(%error, "worker_without_runtime");
+            false
+        }
+    }
+}
+
+/// A listening socket. Shared sockets are one of several for the same address.
+fn listen(address: SocketAddr, backlog: i32, is_shared: bool) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    if is_shared {
+        socket.set_reuse_port(true)?;
+    }
+    socket.bind(&address.into())?;
+    if is_shared {
+        socket.listen(backlog)?;
+    }
+    Ok(socket.into())
 }

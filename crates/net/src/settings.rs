@@ -135,7 +135,7 @@ pub struct Http2Limits {
     /// Streams we had to reset for the client's errors (CVE-2025-8671).
     pub error_streams_max: usize,
     /// Control frames (PING, SETTINGS, PRIORITY, RST_STREAM, empty DATA, unknown ones) a client may
-    /// send at once; the allowance refills by a tenth of it every second and by every request.
+    /// send at once; a tenth of the allowance comes back every second.
     pub control_frames_max: u32,
 }
 

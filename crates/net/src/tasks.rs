@@ -1,0 +1,70 @@
+//! Tasks of a worker that belong to no connection: nothing is spawned and forgotten.
+
+use std::future::Future;
+use std::rc::Rc;
+
+use tokio::sync::watch as channel;
+use tokio_util::task::TaskTracker;
+
+/// The tasks of one worker that outlive a request. Clones are the same set. Not `Send`.
+#[derive(Clone, Debug)]
+pub struct Tasks(Rc<Sets>);
+
+#[derive(Debug)]
+struct Sets {
+    work: TaskTracker,
+    draining: channel::Sender<bool>,
+}
+
+impl Tasks {
+    pub(crate) fn new() -> Self {
+        let draining = channel::Sender::new(false);
+        Self(Rc::new(Sets { work: TaskTracker::new(), draining }))
+    }
+
+    /// Runs work that must be finished: a fill, a refresh, a tunnel. A drain waits for it up to its
+    /// limit and drops it then. It starts at the next turn of the worker.
+    pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
+        drop(self.0.work.spawn_local(future));
+    }
+
+    /// Runs something that ends with the worker: a health check, the driving of a pooled
+    /// connection. A drain does not wait for it; it is dropped when the worker ends.
+    pub fn spawn_background(&self, future: impl Future<Output = ()> + 'static) {
+        drop(tokio::task::spawn_local(future));
+    }
+
+    /// Work that is not finished.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.work.len()
+    }
+
+    /// Whether all work is finished.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.work.is_empty()
+    }
+
+    /// Whether the worker is draining: start nothing that can be left.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        *self.0.draining.borrow()
+    }
+
+    /// Waits until the worker begins to drain.
+    pub async fn draining(&self) {
+        // The sender lives as long as `self`.
+        drop(self.0.draining.subscribe().wait_for(|draining| *draining).await);
+    }
+
+    pub(crate) fn begin_drain(&self) {
+        self.0.draining.send_replace(true);
+    }
+}
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Tasks {
+    fn execute(&self, future: F) {
+        self.spawn(future);
+    }
+}

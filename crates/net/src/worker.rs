@@ -1,0 +1,329 @@
+//! One worker: a thread with its own runtime and listeners. It accepts, ticks, and drains.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch as channel;
+use tokio_rustls::TlsAcceptor;
+
+use crate::clock::{Clock, millis};
+use crate::connection::TlsSession;
+use crate::counters::Counters;
+use crate::drive::{Accepted, drive};
+use crate::serve::Handler;
+use crate::settings::{Http2Limits, Limits, Settings, Timeouts};
+use crate::tasks::Tasks;
+use crate::watch::{Cause, Watch};
+
+/// How long accepting pauses when descriptors have run out.
+const BACKOFF: Duration = Duration::from_millis(50);
+/// How often a draining worker looks whether it is done.
+const DRAIN_TICK: Duration = Duration::from_millis(10);
+/// How long a drain waits for the first request of a connection that just came.
+const DRAIN_GRACE_MS: u64 = 500;
+/// Smallest read buffer of the HTTP library; a head must fit beside what was read with it.
+const READ_BUFFER_EXTRA: usize = 16 * 1024;
+const READ_BUFFER_MIN: usize = 64 * 1024;
+
+/// A place among the connections of a server and of a worker, given back when dropped.
+pub(crate) struct Permit {
+    all: Arc<AtomicUsize>,
+    counters: Arc<Counters>,
+    here: Rc<Cell<usize>>,
+}
+
+impl Permit {
+    fn take(
+        all: &Arc<AtomicUsize>,
+        max: usize,
+        counters: &Arc<Counters>,
+        here: &Rc<Cell<usize>>,
+    ) -> Option<Self> {
+        if all.fetch_add(1, Ordering::Relaxed) >= max {
+            all.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        counters.connections_active.fetch_add(1, Ordering::Relaxed);
+        here.set(here.get() + 1);
+        Some(Self { all: all.clone(), counters: counters.clone(), here: here.clone() })
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.all.fetch_sub(1, Ordering::Relaxed);
+        self.counters.connections_active.fetch_sub(1, Ordering::Relaxed);
+        self.here.set(self.here.get().saturating_sub(1));
+    }
+}
+
+/// What the connections of one worker share.
+pub(crate) struct Core<H> {
+    pub(crate) handler: H,
+    pub(crate) limits: Rc<Limits>,
+    pub(crate) body_idle: Duration,
+    pub(crate) control_frames_max: u32,
+    pub(crate) http1: http1::Builder,
+    pub(crate) http2: http2::Builder<Tasks>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) now: Rc<Cell<u64>>,
+    timeouts: Timeouts,
+    watches: RefCell<Vec<Weak<Watch>>>,
+    connections: Rc<Cell<usize>>,
+    connections_max: usize,
+    connections_all: Arc<AtomicUsize>,
+    tasks: Tasks,
+}
+
+impl<H: Handler> Core<H> {
+    pub(crate) fn new(
+        handler: H,
+        settings: &Settings,
+        tasks: Tasks,
+        connections_all: Arc<AtomicUsize>,
+    ) -> Self {
+        Self {
+            handler,
+            limits: Rc::new(settings.limits),
+            body_idle: settings.timeouts.body,
+            control_frames_max: settings.http2.control_frames_max,
+            http1: http1_builder(&settings.limits),
+            http2: http2_builder(&settings.limits, &settings.http2, tasks.clone()),
+            counters: settings.counters.clone(),
+            now: Rc::new(Cell::new(0)),
+            timeouts: settings.timeouts,
+            watches: RefCell::new(Vec::new()),
+            connections: Rc::new(Cell::new(0)),
+            connections_max: settings.connections_max,
+            connections_all,
+            tasks,
+        }
+    }
+
+    pub(crate) fn register(&self, watch: &Rc<Watch>) {
+        self.watches.borrow_mut().push(Rc::downgrade(watch));
+    }
+
+    /// No more limits here: the connection left HTTP.
+    pub(crate) fn unregister(&self, watch: &Rc<Watch>) {
+        watch.flush(&self.counters);
+        let gone = Rc::downgrade(watch);
+        self.watches.borrow_mut().retain(|other| !other.ptr_eq(&gone));
+    }
+
+    pub(crate) fn count(&self, cause: Cause) {
+        Counters::add(match cause {
+            Cause::Head => &self.counters.timeouts_head,
+            Cause::Idle => &self.counters.timeouts_idle,
+            Cause::Send => &self.counters.timeouts_send,
+            Cause::Flood => &self.counters.floods,
+        });
+    }
+
+    /// Looks at every connection. Waking tasks runs none of them, so the list stays as it is.
+    fn tick(&self, now_ms: u64, tick_ms: u64, is_draining: bool) {
+        self.now.set(now_ms);
+        self.watches.borrow_mut().retain(|watch| {
+            let Some(watch) = watch.upgrade() else { return false };
+            watch.flush(&self.counters);
+            if is_draining {
+                watch.drain(DRAIN_GRACE_MS);
+            }
+            watch.check(&self.timeouts, tick_ms);
+            true
+        });
+    }
+}
+
+fn http1_builder(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    let read_buffer = (limits.head_bytes_max + READ_BUFFER_EXTRA).max(READ_BUFFER_MIN);
+    // `pipeline_flush` stays off: with it the library copies bodies and buffers a body that is
+    // ready at once without any limit. The header timer stays off: the watch does its work.
+    builder
+        .half_close(false)
+        .keep_alive(true)
+        .header_read_timeout(None)
+        .max_headers(limits.fields_max + 2)
+        .max_buf_size(read_buffer);
+    builder
+}
+
+fn http2_builder(limits: &Limits, http2: &Http2Limits, tasks: Tasks) -> http2::Builder<Tasks> {
+    let mut builder = http2::Builder::new(tasks);
+    builder
+        .max_concurrent_streams(http2.streams_max)
+        .initial_stream_window_size(http2.stream_window_bytes)
+        .initial_connection_window_size(http2.connection_window_bytes)
+        .max_send_buf_size(http2.send_buffer_bytes)
+        .max_header_list_size(u32::try_from(limits.head_bytes_max).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(http2.reset_streams_max)
+        .max_local_error_reset_streams(http2.error_streams_max);
+    builder
+}
+
+/// A listener of one worker.
+pub(crate) struct Listener {
+    pub(crate) socket: std::net::TcpListener,
+    pub(crate) address: SocketAddr,
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+/// Runs a worker until it has drained. `false` if it had to drop something unfinished.
+pub(crate) async fn run<H: Handler>(
+    core: Rc<Core<H>>,
+    listeners: Vec<Listener>,
+    mut drain: channel::Receiver<Option<Duration>>,
+) -> bool {
+    let clock = Clock::start();
+    let accepting = Tasks::new();
+    for listener in listeners {
+        accepting.spawn(accept(listener, core.clone(), drain.clone()));
+    }
+    let tick = core.timeouts.tick();
+    let limit = loop {
+        tokio::select! {
+            limit = drained(&mut drain) => break limit,
+            () = tokio::time::sleep(tick) => {
+                core.tick(clock.now_mono_ms(), millis(tick), false);
+            }
+        }
+    };
+    core.tasks.begin_drain();
+    let deadline_ms = clock.now_mono_ms().saturating_add(millis(limit));
+    loop {
+        let now_ms = clock.now_mono_ms();
+        core.tick(now_ms, millis(tick), true);
+        let is_empty = core.connections.get() == 0 && core.tasks.is_empty();
+        if is_empty && accepting.is_empty() {
+            return true;
+        }
+        if now_ms >= deadline_ms {
+            return false;
+        }
+        tokio::time::sleep(DRAIN_TICK).await;
+    }
+}
+
+/// Waits for the order to drain. If nobody is left to give it, waits for ever.
+async fn drained(drain: &mut channel::Receiver<Option<Duration>>) -> Duration {
+    match drain.wait_for(Option::is_some).await {
+        Ok(limit) => limit.unwrap_or_default(),
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Accepts until the drain, then what is still in the queue.
+async fn accept<H: Handler>(
+    listener: Listener,
+    core: Rc<Core<H>>,
+    mut drain: channel::Receiver<Option<Duration>>,
+) {
+    let Ok(socket) = TcpListener::from_std(listener.socket) else {
+        tracing::error!(address = %listener.address, "listener_lost");
+        return;
+    };
+    let tls = listener.tls.map(TlsAcceptor::from);
+    let mut ending = std::pin::pin!(drained(&mut drain));
+    loop {
+        tokio::select! {
+            accepted = socket.accept() => match accepted {
+                Ok((stream, peer)) => begin(stream, peer, listener.address, &tls, &core),
+                Err(error) if is_passing(&error) => {}
+                Err(error) => {
+                    Counters::add(&core.counters.accept_backoffs);
+                    tracing::warn!(address = %listener.address, %error, "accept_backoff");
+                    tokio::time::sleep(BACKOFF).await;
+                }
+            },
+            _ = &mut ending => break,
+        }
+    }
+    let mut cx = Context::from_waker(Waker::noop());
+    while let Poll::Ready(Ok((stream, peer))) = socket.poll_accept(&mut cx) {
+        begin(stream, peer, listener.address, &tls, &core);
+    }
+}
+
+/// An error of one connection that was about to be accepted, not of the listener.
+fn is_passing(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, PermissionDenied};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | PermissionDenied)
+}
+
+/// Starts a connection's task, or closes it when there are too many.
+fn begin<H: Handler>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    local: SocketAddr,
+    tls: &Option<TlsAcceptor>,
+    core: &Rc<Core<H>>,
+) {
+    Counters::add(&core.counters.connections_accepted);
+    let permit = Permit::take(
+        &core.connections_all,
+        core.connections_max,
+        &core.counters,
+        &core.connections,
+    );
+    let Some(permit) = permit else {
+        return Counters::add(&core.counters.connections_over_limit);
+    };
+    // Without it small responses may wait for an acknowledgement; if it fails they do.
+    let _ = stream.set_nodelay(true);
+    let local = match local.ip().is_unspecified() {
+        true => stream.local_addr().unwrap_or(local),
+        false => local,
+    };
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let accepted = Accepted { peer, local, tls: None, is_http2: false, permit };
+    match tls {
+        None => drop(tokio::task::spawn_local(drive(stream, accepted, core.clone()))),
+        Some(acceptor) => {
+            let (acceptor, core) = (acceptor.clone(), core.clone());
+            drop(tokio::task::spawn_local(handshake(stream, acceptor, accepted, core)));
+        }
+    }
+}
+
+/// The TLS handshake, then the connection. Failures are counted and closed without a word.
+async fn handshake<H: Handler>(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    mut accepted: Accepted,
+    core: Rc<Core<H>>,
+) {
+    let accept = Box::pin(acceptor.accept(stream));
+    let stream = match tokio::time::timeout(core.timeouts.handshake, accept).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(_)) => return Counters::add(&core.counters.tls_failed),
+        Err(_) => return Counters::add(&core.counters.tls_timeouts),
+    };
+    Counters::add(&core.counters.tls_handshakes);
+    let session = stream.get_ref().1;
+    let resumed = session.handshake_kind() == Some(rustls::HandshakeKind::Resumed);
+    if resumed {
+        Counters::add(&core.counters.tls_resumed);
+    }
+    accepted.is_http2 = session.alpn_protocol() == Some(b"h2");
+    accepted.tls = Some(TlsSession {
+        sni: session.server_name().map(str::to_ascii_lowercase),
+        version: match session.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            _ => "TLSv1.3",
+        },
+        cipher: session
+            .negotiated_cipher_suite()
+            .and_then(|suite| suite.suite().as_str())
+            .unwrap_or("unknown"),
+        resumed,
+    });
+    drive(stream, accepted, core).await;
+}
