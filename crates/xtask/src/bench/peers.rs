@@ -1,0 +1,197 @@
+//! The servers that take part, each started by us in the foreground, with its configuration from
+//! `tests/bench/`, its files under `target/bench/`, on one core, and ended with the benchmark.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::measure::SERVER_CORE;
+use crate::failure::Failure;
+use crate::node::{Build, Node, build, text};
+use crate::process::{Server, Settings, Task, fresh_folder};
+use crate::ready::{free_port, wait_for_ok};
+
+const TEMPLATES: &str = "tests/bench";
+
+/// A server that takes part.
+pub(super) struct Contestant {
+    pub(super) name: &'static str,
+    pub(super) server: Server,
+    pub(super) http_port: u16,
+    /// None: it has no TLS.
+    pub(super) https_port: Option<u16>,
+}
+
+/// The name that our own server has among the contestants.
+pub(super) const OURS: &str = "selvedge";
+
+/// The peers, in the order in which they take turns.
+pub(super) const PEERS: [&str; 3] = ["nginx", "varnish", "trafficserver"];
+
+/// The folder of a benchmark, with a certificate for everyone, and the origin.
+pub(super) struct Stage {
+    pub(super) folder: PathBuf,
+    origin_port: u16,
+    origin: Server,
+}
+
+impl Stage {
+    /// Makes the folder and the certificate, and starts an origin with `files` (name, bytes).
+    pub(super) fn new(folder: &Path, files: &[(&str, usize)]) -> Result<Self, Failure> {
+        fresh_folder(folder)?;
+        let folder = folder.canonicalize()?;
+        make_certificate(&folder)?;
+        let origin_folder = folder.join("origin");
+        fresh_folder(&origin_folder.join("files"))?;
+        for (name, bytes) in files {
+            fs::write(origin_folder.join("files").join(name), noise(*bytes))?;
+        }
+        let origin_port = free_port()?;
+        let ports = Ports { origin: origin_port, http: 0, https: 0, admin: 0 };
+        let config = fill("origin.conf", &origin_folder, "nginx.conf", &ports)?;
+        let log = origin_folder.join("nginx.log");
+        let arguments = ["-p", text(&origin_folder)?, "-c", text(&config)?];
+        let mut origin = Server::start("origin", "nginx", &arguments, &Settings::logging_to(&log))?;
+        let first = files.first().map_or("", |(name, _)| name);
+        wait_for_ok(&mut origin, origin_port, &format!("/{first}"))?;
+        Ok(Self { folder, origin_port, origin })
+    }
+
+    /// How many requests the origin has answered.
+    pub(super) fn origin_requests(&mut self) -> Result<usize, Failure> {
+        self.origin.check()?;
+        let log = self.folder.join("origin").join("origin.access");
+        Ok(fs::read_to_string(&log).map_err(Failure::at(&log))?.lines().count())
+    }
+
+    /// Starts a server by its name.
+    pub(super) fn start(&self, name: &'static str) -> Result<Contestant, Failure> {
+        let folder = self.folder.join(name);
+        fresh_folder(&folder)?;
+        for file in ["cert.pem", "key.pem"] {
+            fs::copy(self.folder.join(file), folder.join(file))?;
+        }
+        let ports = Ports {
+            origin: self.origin_port,
+            http: free_port()?,
+            https: free_port()?,
+            admin: free_port()?,
+        };
+        let server = match name {
+            "nginx" => start_nginx(&folder, &ports)?,
+            "varnish" => start_varnish(&folder, &ports)?,
+            "trafficserver" => start_trafficserver(&folder, &ports)?,
+            OURS => start_ours(&folder, &ports)?,
+            _ => return Err(Failure::new(format!("no peer is called {name}"))),
+        };
+        let https_port = (name != "varnish").then_some(ports.https);
+        Ok(Contestant { name, server, http_port: ports.http, https_port })
+    }
+}
+
+struct Ports {
+    origin: u16,
+    http: u16,
+    https: u16,
+    admin: u16,
+}
+
+fn start_nginx(folder: &Path, ports: &Ports) -> Result<Server, Failure> {
+    let config = fill("nginx.conf", folder, "nginx.conf", ports)?;
+    let arguments = ["-p", text(folder)?, "-c", text(&config)?];
+    start("nginx", "nginx", &arguments, folder, ports)
+}
+
+fn start_varnish(folder: &Path, ports: &Ports) -> Result<Server, Failure> {
+    let config = fill("varnish.vcl", folder, "default.vcl", ports)?;
+    let listen = format!("127.0.0.1:{}", ports.http);
+    let mut arguments = vec!["-F", "-j", "none", "-T", "none", "-s", "malloc,256m"];
+    arguments.extend(["-n", text(folder)?, "-f", text(&config)?, "-a", &listen]);
+    // One pool with a thread for each connection of the benchmark from the start.
+    for parameter in ["thread_pools=1", "thread_pool_min=100", "thread_pool_max=500"] {
+        arguments.extend(["-p", parameter]);
+    }
+    start("varnish", "varnishd", &arguments, folder, ports)
+}
+
+fn start_trafficserver(folder: &Path, ports: &Ports) -> Result<Server, Failure> {
+    for name in ["cache", "log", "run"] {
+        fresh_folder(&folder.join(name))?;
+    }
+    for name in [
+        "ip_allow.yaml",
+        "records.config",
+        "remap.config",
+        "runroot.yaml",
+        "ssl_multicert.config",
+        "storage.config",
+    ] {
+        fill(&format!("trafficserver/{name}"), folder, name, ports)?;
+    }
+    let root = format!("--run-root={}", text(&folder.join("runroot.yaml"))?);
+    start("trafficserver", "traffic_server", &[&root], folder, ports)
+}
+
+fn start_ours(folder: &Path, ports: &Ports) -> Result<Server, Failure> {
+    let binary = build(Build::Release)?;
+    let template = Path::new(TEMPLATES).join("selvedge.toml");
+    let template = fs::read_to_string(&template).map_err(Failure::at(&template))?;
+    let configuration = replace(&template, folder, ports)?;
+    let admin_port = ports.admin;
+    let core = Some(SERVER_CORE);
+    Node { binary: &binary, verb: "edge", folder, configuration, admin_port, core }.start(OURS)
+}
+
+/// Starts a peer and waits until it answers with a file of the origin.
+fn start(
+    name: &str,
+    program: &str,
+    arguments: &[&str],
+    folder: &Path,
+    ports: &Ports,
+) -> Result<Server, Failure> {
+    let log = folder.join("output.log");
+    let settings = Settings { core: Some(SERVER_CORE), ..Settings::logging_to(&log) };
+    let mut server = Server::start(name, program, arguments, &settings)?;
+    wait_for_ok(&mut server, ports.http, "/1k")
+        .map_err(|failure| Failure::new(format!("{name}: {failure}; see {}", log.display())))?;
+    Ok(server)
+}
+
+/// Writes a template into the folder with its placeholders filled in.
+fn fill(template: &str, folder: &Path, name: &str, ports: &Ports) -> Result<PathBuf, Failure> {
+    let source = Path::new(TEMPLATES).join(template);
+    let text = fs::read_to_string(&source).map_err(Failure::at(&source))?;
+    let path = folder.join(name);
+    fs::write(&path, replace(&text, folder, ports)?).map_err(Failure::at(&path))?;
+    Ok(path)
+}
+
+fn replace(template: &str, folder: &Path, ports: &Ports) -> Result<String, Failure> {
+    Ok(template
+        .replace("{folder}", text(folder)?)
+        .replace("{origin}", &ports.origin.to_string())
+        .replace("{https}", &ports.https.to_string())
+        .replace("{http}", &ports.http.to_string())
+        .replace("{admin}", &ports.admin.to_string()))
+}
+
+fn make_certificate(folder: &Path) -> Result<(), Failure> {
+    let (key, certificate) = (folder.join("key.pem"), folder.join("cert.pem"));
+    let mut arguments = vec!["req", "-x509", "-newkey", "ec", "-nodes", "-days", "30"];
+    arguments.extend(["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=bench.test"]);
+    arguments.extend(["-addext", "subjectAltName=DNS:bench.test,IP:127.0.0.1"]);
+    arguments.extend(["-keyout", text(&key)?, "-out", text(&certificate)?]);
+    Task::new("openssl", &arguments).output().map(drop)
+}
+
+/// Bytes that no one can compress, the same ones in each run (xorshift).
+fn noise(bytes: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    (0..bytes).map(|_| next()).collect()
+}
