@@ -38,6 +38,8 @@ pub struct Lifetime {
     pub ms: u64,
     /// Who says so.
     pub source: Source,
+    /// What the response itself says, before the bounds of the site.
+    pub told_s: Option<u64>,
 }
 
 impl Lifetime {
@@ -54,7 +56,11 @@ pub fn lifetime(x: &Exchange<'_>, effective: &Effective, rules: &SiteRules) -> L
     let upper =
         if is_failure(x.status) { rules.ttl_failure_max.min(rules.ttl_max) } else { rules.ttl_max };
     let lower = if source == Source::Nothing { Duration::ZERO } else { rules.ttl_min };
-    Lifetime { ms: ms.max(millis(lower)).min(millis(upper)), source }
+    let mut out = Lifetime { ms: ms.max(millis(lower)).min(millis(upper)), source, told_s: None };
+    if out.is_explicit() {
+        out.told_s = Some(seconds);
+    }
+    out
 }
 
 fn unbounded(x: &Exchange<'_>, effective: &Effective, rules: &SiteRules) -> (u64, Source) {

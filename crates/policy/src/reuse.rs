@@ -57,10 +57,13 @@ fn decide(meta: &Meta, client: &RequestDirectives, now: Now) -> Reuse {
         return Reuse::Revalidate(Why::Stale);
     }
     let stale_ms = left_ms.unsigned_abs();
-    if client.min_fresh.is_none() && stale_ms < meta.stale_while_revalidate_ms {
+    // RFC 9111 5.2.1.1: who bounds the age wants nothing stale, unless max-stale says otherwise.
+    let wants_fresh = client.min_fresh.is_some() || client.max_age.is_some();
+    if !wants_fresh && stale_ms < meta.stale_while_revalidate_ms {
         return Reuse::StaleWhileRevalidate;
     }
-    if client.max_stale.is_some_and(|seconds| stale_ms <= ms(seconds)) {
+    let bearable_ms = client.max_stale.filter(|_| meta.client_may_take_stale()).map(ms);
+    if bearable_ms.is_some_and(|bearable_ms| stale_ms <= bearable_ms) {
         return Reuse::Stale;
     }
     Reuse::Revalidate(Why::Stale)
@@ -81,7 +84,8 @@ impl Meta {
         if self.must_revalidate() {
             return false;
         }
-        let client_ms = req.stale_if_error.filter(|_| rules.honours_clients()).map_or(0, ms);
+        let honoured = rules.honours_clients() && self.client_may_take_stale();
+        let client_ms = req.stale_if_error.filter(|_| honoured).map_or(0, ms);
         self.ttl_ms(now).unsigned_abs() < self.stale_if_error_ms.max(client_ms)
     }
 }

@@ -21,9 +21,9 @@ pub enum ClientDirectives {
 /// alone: there the field is cut and the rest stored.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub enum SetCookie {
-    /// Stored with its cookie if the response itself says how long (`s-maxage`, `max-age`,
-    /// `Expires`, a targeted field) or says `public`; never by heuristics or a site's default
-    /// (RFC 9111 7.3 leaves it to explicit directives).
+    /// Stored with its cookie if the response itself gives a lifetime above zero (`s-maxage`,
+    /// `max-age`, `Expires`, a targeted field) or says `public`; never with `no-cache`, by
+    /// heuristics or by a site's default (RFC 9111 7.3 leaves it to explicit directives).
     #[default]
     WhenExplicit,
     /// Stored only if it says `public` or `s-maxage`, or a targeted field governs it.
@@ -86,7 +86,8 @@ pub struct SiteRules {
     /// for responses that do not say.
     pub stale_while_revalidate: Duration,
     /// Window after expiry in which a stale response answers when the origin fails (RFC 5861 4),
-    /// for responses that do not say.
+    /// for responses that do not say. Neither window applies beside `s-maxage`, nor to a response
+    /// that has no lifetime from anybody.
     pub stale_if_error: Duration,
     /// Whether request directives count.
     pub client_directives: ClientDirectives,

@@ -43,6 +43,7 @@ pub struct Exchange<'a> {
 
 /// What the judge says.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "taken apart at once, never kept in numbers")]
 pub enum Verdict {
     /// It may be stored, like this.
     Store(Storable),
@@ -121,6 +122,7 @@ impl Meta {
     pub(crate) const NO_TRANSFORM: u16 = 32;
     pub(crate) const INVALIDATED: u16 = 64;
     pub(crate) const TARGETED: u16 = 128;
+    pub(crate) const SHARED_MAX_AGE: u16 = 256;
 
     const fn has(&self, flag: u16) -> bool {
         self.flags & flag != 0
@@ -154,6 +156,13 @@ impl Meta {
         self.lifetime_ms > self.age_ms(now) && !self.has(Self::INVALIDATED)
     }
 
+    /// Whether requests that waited for this response may be answered with it although it was made
+    /// for another request: it is fresh and may be used without validation. If not, each of them
+    /// goes on alone (RFC 9111 4), whatever may be stored.
+    pub fn is_shareable(&self, now: Now) -> bool {
+        self.is_fresh(now) && !self.no_cache()
+    }
+
     /// The lifetime it got.
     pub fn lifetime(&self) -> Duration {
         Duration::from_millis(self.lifetime_ms)
@@ -168,6 +177,12 @@ impl Meta {
     /// `s-maxage` without an explicit stale window (RFC 9111 4.2.4, 5.2.2.10).
     pub fn must_revalidate(&self) -> bool {
         self.has(Self::NO_STALE)
+    }
+
+    /// Whether a client may ask for it stale (`max-stale`, `stale-if-error`): not where the origin
+    /// forbids it, and `s-maxage` does (RFC 9111 5.2.2.10).
+    pub(crate) fn client_may_take_stale(&self) -> bool {
+        !self.has(Self::NO_STALE | Self::SHARED_MAX_AGE)
     }
 
     /// Whether it says `immutable` (RFC 8246).
@@ -348,11 +363,13 @@ fn kept_headers(
         headers.remove(name);
     }
     if headers.contains_key(SET_COOKIE) {
+        // What is always validated first would hand one client's cookie to the next after a 304.
+        let positive = !directives.no_cache.is_whole() && lifetime.told_s != Some(0);
         let shared = directives.public || directives.s_maxage.is_some() || effective.targeted;
         match rules.set_cookie {
             SetCookie::Strip => drop(headers.remove(SET_COOKIE)),
-            SetCookie::WhenExplicit if lifetime.is_explicit() || shared => {}
-            SetCookie::WhenShared if shared => {}
+            SetCookie::WhenExplicit if positive && (lifetime.is_explicit() || shared) => {}
+            SetCookie::WhenShared if positive && shared => {}
             _ => return Err(NoStore::SetCookie),
         }
     }
@@ -375,13 +392,15 @@ fn make_meta(
     let no_cache = directives.no_cache.is_whole();
     // RFC 9111 5.2.2.10 gives s-maxage the sense of proxy-revalidate. A response that also names a
     // window permits staleness expressly (RFC 9111 4.2.4), which is how s-maxage is used in
-    // practice; site defaults never weaken it.
+    // practice; site defaults never weaken it. Nor do they apply to a response of which nobody
+    // says how long it lives: that may be one client's own page.
     let strict = no_cache || directives.must_revalidate || directives.proxy_revalidate;
     let shared = directives.s_maxage.is_some();
+    let silent = shared || lifetime.source == Source::Nothing;
     let window_ms = |explicit: Option<u32>, site: Duration| match explicit {
         _ if strict => 0,
         Some(seconds) => u64::from(seconds) * 1000,
-        None if shared => 0,
+        None if silent => 0,
         None => u64::try_from(site.as_millis()).unwrap_or(u64::MAX),
     };
     let named_window =
@@ -395,6 +414,7 @@ fn make_meta(
         (lifetime.source == Source::Heuristic, Meta::HEURISTIC),
         (directives.no_transform, Meta::NO_TRANSFORM),
         (effective.targeted, Meta::TARGETED),
+        (shared, Meta::SHARED_MAX_AGE),
     ];
     Meta {
         corrected_initial_age_ms: age_ms,

@@ -66,7 +66,7 @@ fn what_is_no_host_is_refused() {
         ("[v1.a]", HostError::Address),
         ("[::1]x", HostError::Byte),
         ("[::1]:80:80", HostError::Port),
-        ("::1", HostError::Empty),
+        ("::1", HostError::Port),
     ] {
         assert_eq!(host(text), Err(error), "{text}");
     }

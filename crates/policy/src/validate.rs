@@ -224,6 +224,7 @@ pub fn update_on_304(stored: &Stored<'_>, x: &Exchange<'_>, rules: &SiteRules) -
 
 /// What the answer to a HEAD makes of a stored GET response that could have answered it.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "taken apart at once, never kept in numbers")]
 pub enum HeadEffect {
     /// It is fresh again with these fields.
     Updated(Storable),
