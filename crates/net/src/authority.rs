@@ -24,10 +24,10 @@ pub fn authority<B>(req: &Request<B>) -> Result<&str, Refusal> {
     let Some(target) = req.uri().authority() else {
         return host.filter(|host| !host.is_empty()).ok_or(Refusal::HostMissing);
     };
-    if req.version() == Version::HTTP_2 {
-        if host.is_some_and(|host| !host.eq_ignore_ascii_case(target.as_str())) {
-            return Err(Refusal::HostMismatch);
-        }
+    if req.version() == Version::HTTP_2
+        && host.is_some_and(|host| !host.eq_ignore_ascii_case(target.as_str()))
+    {
+        return Err(Refusal::HostMismatch);
     }
     Ok(target.as_str())
 }

@@ -2,7 +2,6 @@
 //! and the one error type of all of them. A body error always ends the message unfinished: a
 //! truncated body never looks complete to whoever reads it.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -12,8 +11,8 @@ use http::HeaderMap;
 use http::header::{self, HeaderName};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Sleep, sleep};
 
+use crate::exchange::IdleTimer;
 use crate::guard::RefusedBody;
 use crate::watch::InFlight;
 
@@ -77,8 +76,7 @@ pub struct RequestBody {
     source: Source,
     left: u64,
     idle: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
-    waiting: bool,
+    timer: IdleTimer,
     is_http2: bool,
     /// Keeps the connection from counting as idle while the body is read.
     _in_flight: Option<InFlight>,
@@ -109,8 +107,7 @@ impl RequestBody {
             source,
             left: u64::MAX,
             idle: Duration::MAX,
-            timer: None,
-            waiting: false,
+            timer: IdleTimer::new(),
             is_http2: false,
             _in_flight: None,
         }
@@ -126,7 +123,7 @@ impl RequestBody {
         let source =
             if incoming.is_end_stream() { Source::Ended } else { Source::Client(incoming) };
         let (left, _in_flight) = (bytes_max, in_flight);
-        Self { source, left, idle, timer: None, waiting: false, is_http2, _in_flight }
+        Self { source, left, idle, timer: IdleTimer::new(), is_http2, _in_flight }
     }
 
     /// Changes how many bytes may still come. A known length above it fails at the first read.
@@ -146,16 +143,7 @@ impl RequestBody {
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if self.idle == Duration::MAX {
-            return Poll::Pending;
-        }
-        let idle = self.idle;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(idle)));
-        if !self.waiting {
-            timer.set(sleep(idle));
-            self.waiting = true;
-        }
-        ready!(timer.as_mut().poll(cx));
+        ready!(self.timer.poll(cx, self.idle));
         self.source = Source::Ended;
         Poll::Ready(Some(Err(BodyError::ClientTimeout)))
     }
@@ -204,7 +192,7 @@ impl Body for RequestBody {
                         Poll::Ready((!is_whole).then_some(Err(BodyError::ClientGone)))
                     }
                     Poll::Ready(Some(Ok(frame))) => {
-                        this.waiting = false;
+                        this.timer.reset();
                         Poll::Ready(Some(this.accept(frame)))
                     }
                     Poll::Ready(Some(Err(error))) => {
@@ -350,13 +338,12 @@ fn data(bytes: Bytes) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
 fn client_error(error: &hyper::Error) -> BodyError {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            if io.get_ref().is_some_and(|inner| inner.is::<RefusedBody>())
+        if let Some(io) = error.downcast_ref::<std::io::Error>()
+            && (io.get_ref().is_some_and(|inner| inner.is::<RefusedBody>())
                 || io.kind() == std::io::ErrorKind::InvalidInput
-                || io.kind() == std::io::ErrorKind::InvalidData
-            {
-                return BodyError::ClientMalformed;
-            }
+                || io.kind() == std::io::ErrorKind::InvalidData)
+        {
+            return BodyError::ClientMalformed;
         }
         cause = error.source();
     }

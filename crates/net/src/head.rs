@@ -221,10 +221,8 @@ impl Head {
                     return Err(Refusal::HostInvalid);
                 }
             }
-            6 if is(b"expect") => {
-                if !raw.trim_ascii().eq_ignore_ascii_case(b"100-continue") {
-                    return Err(Refusal::Expectation);
-                }
+            6 if is(b"expect") && !raw.trim_ascii().eq_ignore_ascii_case(b"100-continue") => {
+                return Err(Refusal::Expectation);
             }
             7 if is(b"upgrade") => self.has_upgrade = true,
             10 if is(b"connection") => {
@@ -256,7 +254,8 @@ impl Head {
     }
 
     fn finish(&self) -> Result<Framing, Refusal> {
-        if !self.has_host && !(self.is_http10 && self.is_absolute) {
+        let needs_host = !(self.is_http10 && self.is_absolute);
+        if needs_host && !self.has_host {
             return Err(Refusal::HostMissing);
         }
         let body = match (self.length, self.is_chunked) {

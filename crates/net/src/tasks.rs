@@ -4,6 +4,7 @@ use std::future::Future;
 use std::rc::Rc;
 
 use tokio::sync::watch as channel;
+use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
 /// The tasks of one worker that outlive a request. Clones are the same set. Not `Send`.
@@ -32,6 +33,15 @@ impl Tasks {
     /// connection. A drain does not wait for it; it is dropped when the worker ends.
     pub fn spawn_background(&self, future: impl Future<Output = ()> + 'static) {
         drop(tokio::task::spawn_local(future));
+    }
+
+    /// As [`Tasks::spawn_background`], for one who may end it.
+    pub(crate) fn spawn_driver(&self, future: impl Future<Output = ()> + 'static) -> AbortHandle {
+        tokio::task::spawn_local(future).abort_handle()
+    }
+
+    pub(crate) fn background(&self) -> Background {
+        Background(self.clone())
     }
 
     /// Work that is not finished.
@@ -66,5 +76,15 @@ impl Tasks {
 impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Tasks {
     fn execute(&self, future: F) {
         self.spawn(future);
+    }
+}
+
+/// Runs what belongs to an upstream connection.
+#[derive(Clone)]
+pub(crate) struct Background(Tasks);
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Background {
+    fn execute(&self, future: F) {
+        self.0.spawn_background(future);
     }
 }

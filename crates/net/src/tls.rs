@@ -3,6 +3,7 @@
 //! cache and no early data (RFC 8446 8: 0-RTT can be replayed).
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -339,10 +340,13 @@ impl Names {
                 Some(parent) => (&mut self.wildcard, parent.to_owned()),
                 None => (&mut self.exact, name.clone()),
             };
-            if map.contains_key(&key) {
-                warnings.push(TlsWarning::NameTaken { file: file.clone(), name });
-            } else {
-                map.insert(key, one.key.clone());
+            match map.entry(key) {
+                Entry::Vacant(free) => {
+                    free.insert(one.key.clone());
+                }
+                Entry::Occupied(_) => {
+                    warnings.push(TlsWarning::NameTaken { file: file.clone(), name });
+                }
             }
         }
     }

@@ -1,14 +1,15 @@
 //! The copying half of a tunnel: two directions, one buffer each, driven by one future.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep;
 
+use crate::clock::{Clock, millis};
 use crate::upgrade::{TunnelEnd, TunnelReason, Upgraded};
 
 const BUFFER_BYTES: usize = 16 * 1024;
@@ -92,10 +93,10 @@ pub(crate) async fn run(
     age: Duration,
 ) -> TunnelEnd {
     let (mut forward, mut backward) = (Pipe::new(), Pipe::new());
-    let now = Instant::now();
-    let far = now + Duration::from_secs(86_400 * 365);
-    let oldest = now.checked_add(age).unwrap_or(far).min(far);
-    let mut timer = std::pin::pin!(sleep_until(oldest.min(now + idle.min(far - now))));
+    let clock = Clock::start();
+    let mut moved_ms = 0;
+    let mut oldest = std::pin::pin!(sleep(age));
+    let mut quiet = std::pin::pin!(sleep(idle));
     let reason = poll_fn(|cx| {
         let mut moved = false;
         let one = forward.poll(cx, &mut a, &mut b, &mut moved);
@@ -110,13 +111,20 @@ pub(crate) async fn run(
             _ => {}
         }
         if moved {
-            let next = Instant::now() + idle.min(far - now);
-            timer.as_mut().reset(next.min(oldest));
+            moved_ms = clock.now_mono_ms();
         }
-        ready!(timer.as_mut().poll(cx));
-        let reason =
-            if timer.deadline() >= oldest { TunnelReason::Age } else { TunnelReason::Idle };
-        Poll::Ready(reason)
+        if oldest.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(TunnelReason::Age);
+        }
+        // The timer is set anew when it fires, not whenever something moves.
+        while quiet.as_mut().poll(cx).is_ready() {
+            let passed = clock.now_mono_ms().saturating_sub(moved_ms);
+            match millis(idle).checked_sub(passed) {
+                None | Some(0) => return Poll::Ready(TunnelReason::Idle),
+                Some(left) => quiet.set(sleep(Duration::from_millis(left))),
+            }
+        }
+        Poll::Pending
     })
     .await;
     TunnelEnd { forward_bytes: forward.bytes, backward_bytes: backward.bytes, reason }

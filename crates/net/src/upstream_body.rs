@@ -1,29 +1,147 @@
-//! The body of an upstream's answer: bounded in time between frames, and never silently short.
+//! The body of an upstream's answer: bounded in time between frames, and never silently short. It
+//! holds the connection; at its good end the connection goes back to the pool, and in every other
+//! case it closes.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
 
-use crate::body::BodyError;
+use crate::body::{BodyError, remove_unsafe_trailers};
+use crate::counters::Counters;
+use crate::exchange::IdleTimer;
+use crate::pool::{Pool, Route};
+use crate::tasks::Tasks;
+
+/// A request's hold on its connection and its place at the gate.
+pub(crate) struct Lease {
+    pub(crate) route: Route,
+    pub(crate) place: Option<OwnedSemaphorePermit>,
+    /// Where the connection goes back to; none for a connection that is used once.
+    pub(crate) pool: Option<Rc<Pool>>,
+    pub(crate) tasks: Tasks,
+}
+
+impl Lease {
+    fn finish(self) {
+        if let (Route::Http1(connection), Some(pool)) = (self.route, self.pool) {
+            pool.keep(connection, &self.tasks);
+        }
+    }
+}
 
 /// The body of an upstream's answer.
-#[derive(Debug)]
-pub struct UpstreamBody {}
+pub struct UpstreamBody {
+    incoming: Option<Incoming>,
+    lease: Option<Lease>,
+    idle: Duration,
+    timer: IdleTimer,
+    is_http2: bool,
+    counters: Arc<Counters>,
+}
+
+impl std::fmt::Debug for UpstreamBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UpstreamBody").field("size", &self.size_hint()).finish_non_exhaustive()
+    }
+}
+
+impl UpstreamBody {
+    pub(crate) fn new(
+        incoming: Incoming,
+        lease: Lease,
+        idle: Duration,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let is_http2 = matches!(lease.route, Route::Http2(_));
+        let timer = IdleTimer::new();
+        let (incoming, lease) = (Some(incoming), Some(lease));
+        let mut body = Self { incoming, lease, idle, timer, is_http2, counters };
+        if body.is_end_stream() {
+            body.finish();
+        }
+        body
+    }
+
+    /// The body of an answer that has none and whose connection is gone.
+    pub(crate) fn none(counters: Arc<Counters>) -> Self {
+        Self {
+            incoming: None,
+            lease: None,
+            idle: Duration::MAX,
+            timer: IdleTimer::new(),
+            is_http2: false,
+            counters,
+        }
+    }
+
+    fn finish(&mut self) {
+        self.incoming = None;
+        if let Some(lease) = self.lease.take() {
+            lease.finish();
+        }
+    }
+
+    fn fail(&mut self, error: BodyError) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.incoming = None;
+        self.lease = None;
+        Poll::Ready(Some(Err(error)))
+    }
+}
 
 impl Body for UpstreamBody {
     type Data = Bytes;
     type Error = BodyError;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Poll::Ready(None)
+        let this = &mut *self;
+        let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
+        match Pin::new(&mut *incoming).poll_frame(cx) {
+            Poll::Pending => {
+                ready!(this.timer.poll(cx, this.idle));
+                this.fail(BodyError::UpstreamTimeout)
+            }
+            Poll::Ready(Some(Ok(mut frame))) => {
+                this.timer.reset();
+                if let Some(data) = frame.data_ref() {
+                    let bytes = data.len() as u64;
+                    this.counters.upstream_bytes_in.fetch_add(bytes, Ordering::Relaxed);
+                } else if let Some(trailers) = frame.trailers_mut() {
+                    remove_unsafe_trailers(trailers);
+                }
+                if incoming.is_end_stream() {
+                    this.finish();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            // Over HTTP/2 the library also ends here after RST_STREAM with NO_ERROR: only
+            // END_STREAM is a good end.
+            Poll::Ready(None) if this.is_http2 && !incoming.is_end_stream() => {
+                this.fail(BodyError::UpstreamTruncated)
+            }
+            Poll::Ready(None) => {
+                this.finish();
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(_))) => this.fail(BodyError::UpstreamTruncated),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::default()
+        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }
