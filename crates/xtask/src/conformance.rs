@@ -138,14 +138,20 @@ fn start_node(
     origin_port: u16,
 ) -> Result<(Server, u16), Failure> {
     let (http_port, admin_port) = (free_port()?, free_port()?);
-    let configuration = template
-        .replace("edge-1", name)
-        .replace("{http}", &http_port.to_string())
-        .replace("{admin}", &admin_port.to_string())
-        .replace("{origin}", &origin_port.to_string())
-        .replace("{parents}", parents);
+    let configuration = configure(template, name, parents, [http_port, admin_port, origin_port]);
     let node = Node { binary, verb, folder: work, configuration, admin_port, core: None };
     Ok((node.start(name)?, http_port))
+}
+
+/// Fills in the template; the ports are those for HTTP, of the side door and of the origin.
+fn configure(template: &str, name: &str, parents: &str, ports: [u16; 3]) -> String {
+    let [http, admin, origin] = ports.map(|port| port.to_string());
+    template
+        .replace("edge-1", name)
+        .replace("{http}", &http)
+        .replace("{admin}", &admin)
+        .replace("{origin}", &origin)
+        .replace("{parents}", parents)
 }
 
 /// Starts the suite's server on a port of its choice and gives that port.
@@ -174,6 +180,25 @@ fn ask(package: &Path, url: &str, id: &str) -> Result<String, Failure> {
         .folder(package)
         .variable("npm_config_base", url)
         .variable("npm_config_id", id)
+        .variable("npm_package_config_id", "")
         .limit(Duration::from_secs(300))
         .output()
+}
+
+#[cfg(test)]
+mod tests {
+    use selvedge_config::{Profile, parse};
+
+    use super::*;
+
+    #[test]
+    fn the_template_is_a_configuration() {
+        let path = crate::repository().unwrap().join(TEMPLATE);
+        let template = fs::read_to_string(path).unwrap();
+        for parents in ["", "\"http://127.0.0.1:3\""] {
+            let configuration = configure(&template, "edge-9", parents, [1, 2, 3]);
+            let config = parse(&configuration, TEMPLATE, Profile::Facing).unwrap();
+            assert_eq!(config.upstream.parents.len(), usize::from(!parents.is_empty()));
+        }
+    }
 }

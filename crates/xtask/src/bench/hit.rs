@@ -112,8 +112,11 @@ fn measure(
         })
         .collect();
     for (contestant, url) in &taking_part {
-        fill(work, url)
-            .map_err(|failure| Failure::new(format!("{}: {failure}", contestant.name)))?;
+        let named = |failure| Failure::new(format!("{}: {failure}", contestant.name));
+        fill(work, url).map_err(named)?;
+        if let (true, Some(port)) = (work.tls, contestant.https_port) {
+            say(&format!("  {:14} {}", contestant.name, negotiated(port).map_err(named)?));
+        }
     }
     let before = stage.origin_requests()?;
     let mut figures: BTreeMap<&str, Vec<Figures>> = BTreeMap::new();
@@ -170,6 +173,16 @@ fn fill(work: &Work, url: &str) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// What a server and OpenSSL agree on; an error if it is not TLS 1.3.
+fn negotiated(port: u16) -> Result<String, Failure> {
+    let address = format!("127.0.0.1:{port}");
+    let task = Task::new("openssl", &["s_client", "-connect", &address]);
+    let answer = task.limit(Duration::from_secs(20)).output()?;
+    let line = |start: &str| answer.lines().find(|line| line.starts_with(start));
+    let cipher = line("New, TLSv1.3, Cipher is").ok_or_else(|| Failure::new("not TLS 1.3"))?;
+    Ok(format!("{cipher}; {}", line("Server Temp Key").unwrap_or_default()))
 }
 
 /// A figure of a round, with its name and unit, and whether the work's aim is about it.

@@ -195,3 +195,27 @@ fn noise(bytes: usize) -> Vec<u8> {
     };
     (0..bytes).map(|_| next()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use selvedge_config::{Profile, parse};
+
+    use super::*;
+
+    #[test]
+    fn our_template_is_a_configuration() {
+        let path = crate::repository().unwrap().join(TEMPLATES).join("selvedge.toml");
+        let template = fs::read_to_string(path).unwrap();
+        let ports = Ports { origin: 1, http: 2, https: 3, admin: 4 };
+        let configuration = replace(&template, Path::new("/f"), &ports).unwrap();
+        let config = parse(&configuration, "selvedge.toml", Profile::Facing).unwrap();
+        assert_eq!(config.node.workers, 1);
+        assert!(!configuration.contains('{'), "{configuration}");
+    }
+
+    #[test]
+    fn noise_is_the_same_each_time_and_not_constant() {
+        assert_eq!(noise(64), noise(64));
+        assert!(noise(64).windows(2).any(|pair| pair[0] != pair[1]));
+    }
+}
