@@ -2,9 +2,9 @@
 //!
 //! Parameters are what stands between `&`; `;` separates nothing, because origins disagree on it
 //! and two requests that an origin may read differently must not share a key. Names are compared
-//! byte by byte and never decoded, for the same reason. The proxy forwards what [`QueryRules::apply`]
-//! returns: a parameter that is not in the key must not reach the origin, or one client could
-//! poison what all others get.
+//! byte by byte and never decoded, for the same reason. The proxy forwards what
+//! [`QueryRules::apply`] returns: a parameter that is not in the key must not reach the origin, or
+//! one client could poison what all others get.
 
 use std::borrow::Cow;
 

@@ -5,9 +5,9 @@
 //! them.
 
 use crate::cache_control::RequestDirectives;
+use crate::meta::Meta;
 use crate::reason::Why;
 use crate::site::SiteRules;
-use crate::storable::Meta;
 use crate::time::Now;
 
 /// How a stored response may be used.

@@ -1,7 +1,7 @@
 //! The `Cache-Status` member of this node (RFC 9211).
 //!
-//! Built with plain pushes into one buffer, because every answer carries it. Members of caches
-//! nearer to the origin come first, so ours is appended as the last line.
+//! Built with plain copies in a buffer on the stack and allocated once, because every answer
+//! carries it. Members of caches nearer to the origin come first, so ours is the last line.
 
 use crate::list::is_token_byte;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -48,7 +48,7 @@ impl Fwd {
 /// What this node did with a request.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct CacheStatus<'a> {
-    /// The name of the node.
+    /// The name of the node; what goes beyond 64 bytes is left out.
     pub cache: &'a str,
     /// Whether it was answered from the store without going forward.
     pub hit: bool,
@@ -69,33 +69,34 @@ pub struct CacheStatus<'a> {
 impl CacheStatus<'_> {
     /// The member as a field value.
     pub fn value(&self) -> HeaderValue {
-        let mut out = Vec::with_capacity(self.cache.len() + 64);
+        let mut out = Buffer { bytes: [0; BUFFER_BYTES], length: 0 };
         push_name(&mut out, self.cache);
         if self.hit {
-            out.extend_from_slice(b"; hit");
+            out.push(b"; hit");
         } else if let Some(fwd) = self.fwd {
-            out.extend_from_slice(b"; fwd=");
-            out.extend_from_slice(fwd.word().as_bytes());
+            out.push(b"; fwd=");
+            out.push(fwd.word().as_bytes());
         }
         if let Some(status) = self.fwd_status {
-            out.extend_from_slice(b"; fwd-status=");
+            out.push(b"; fwd-status=");
             push_integer(&mut out, status.into());
         }
         if let Some(ttl) = self.ttl {
-            out.extend_from_slice(b"; ttl=");
+            out.push(b"; ttl=");
             push_integer(&mut out, ttl);
         }
         if self.stored {
-            out.extend_from_slice(b"; stored");
+            out.push(b"; stored");
         }
         if self.collapsed {
-            out.extend_from_slice(b"; collapsed");
+            out.push(b"; collapsed");
         }
         if let Some(detail) = self.detail {
-            out.extend_from_slice(b"; detail=");
+            out.push(b"; detail=");
             push_name(&mut out, detail);
         }
-        HeaderValue::try_from(out).unwrap_or_else(|_| HeaderValue::from_static("selvedge"))
+        HeaderValue::from_bytes(out.written())
+            .unwrap_or_else(|_| HeaderValue::from_static("selvedge"))
     }
 
     /// Appends the member after those of caches nearer to the origin.
@@ -104,20 +105,46 @@ impl CacheStatus<'_> {
     }
 }
 
+const NAME_BYTES_MAX: usize = 64;
+/// Two names, escaped and quoted, and all parameters at their longest.
+const BUFFER_BYTES: usize = 2 * (2 * NAME_BYTES_MAX + 2) + 100;
+
+struct Buffer {
+    bytes: [u8; BUFFER_BYTES],
+    length: usize,
+}
+
+impl Buffer {
+    // What does not fit is left out; nothing is that long.
+    fn push(&mut self, text: &[u8]) {
+        let end = self.length + text.len();
+        if let Some(slot) = self.bytes.get_mut(self.length..end) {
+            slot.copy_from_slice(text);
+            self.length = end;
+        }
+    }
+
+    fn written(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
 // A token where it can be one, else a string; bytes that neither can hold are left out.
-fn push_name(out: &mut Vec<u8>, name: &str) {
-    if is_sf_token(name.as_bytes()) {
-        out.extend_from_slice(name.as_bytes());
+fn push_name(out: &mut Buffer, name: &str) {
+    let name = name.as_bytes();
+    let name = &name[..name.len().min(NAME_BYTES_MAX)];
+    if is_sf_token(name) {
+        out.push(name);
         return;
     }
-    out.push(b'"');
-    for byte in name.bytes().filter(|byte| (b' '..=b'~').contains(byte)) {
+    out.push(b"\"");
+    for byte in name.iter().copied().filter(|byte| (b' '..=b'~').contains(byte)) {
         if matches!(byte, b'"' | b'\\') {
-            out.push(b'\\');
+            out.push(b"\\");
         }
-        out.push(byte);
+        out.push(&[byte]);
     }
-    out.push(b'"');
+    out.push(b"\"");
 }
 
 // RFC 9651 3.3.4.
@@ -127,10 +154,10 @@ fn is_sf_token(bytes: &[u8]) -> bool {
 }
 
 // RFC 9651 3.3.1: at most fifteen digits.
-fn push_integer(out: &mut Vec<u8>, value: i64) {
+fn push_integer(out: &mut Buffer, value: i64) {
     const MAX: u64 = 999_999_999_999_999;
     if value < 0 {
-        out.push(b'-');
+        out.push(b"-");
     }
     let mut rest = value.unsigned_abs().min(MAX);
     let mut digits = [b'0'; 15];
@@ -143,7 +170,7 @@ fn push_integer(out: &mut Vec<u8>, value: i64) {
             break;
         }
     }
-    out.extend_from_slice(&digits[start..]);
+    out.push(&digits[start..]);
 }
 
 #[cfg(test)]
@@ -178,9 +205,19 @@ mod tests {
 
     #[test]
     fn whatever_the_node_is_called_the_value_is_a_structured_list() {
-        for cache in ["", "1", "a\"b\\", "\u{e4}", "a\nb", "*", "a,b;c=d"] {
+        let long = "\"".repeat(500);
+        for cache in ["", "1", "a\"b\\", "\u{e4}", "a\nb", "*", "a,b;c=d", &long] {
             for ttl in [0, -1, i64::MIN, i64::MAX] {
-                let status = CacheStatus { cache, ttl: Some(ttl), ..Default::default() };
+                let status = CacheStatus {
+                    cache,
+                    fwd: Some(Fwd::VaryMiss),
+                    fwd_status: Some(u16::MAX),
+                    ttl: Some(ttl),
+                    stored: true,
+                    collapsed: true,
+                    detail: Some("not-modified-mismatch"),
+                    ..Default::default()
+                };
                 let list = Parser::new(status.value().as_bytes()).parse::<List>();
                 assert_eq!(list.unwrap().len(), 1);
             }

@@ -8,9 +8,10 @@
 //! validator and without stale window is [`NoStore::Unusable`].
 
 use crate::cache_control::ResponseDirectives;
-use crate::freshness::{self, AGE_MS_MAX, Lifetime, Source};
+use crate::freshness::{self, Lifetime, Source};
 use crate::hop;
 use crate::invalidate;
+use crate::meta::Meta;
 use crate::reason::NoStore;
 use crate::site::{SetCookie, SiteRules};
 use crate::target::Target;
@@ -99,134 +100,6 @@ impl Storable {
     /// All of it.
     pub fn into_parts(self) -> (StatusCode, HeaderMap, Meta, Selecting) {
         (self.status, self.headers, self.meta, self.selecting)
-    }
-}
-
-/// What is known of a stored response that later decisions need. Small and `Copy`.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct Meta {
-    pub(crate) corrected_initial_age_ms: u64,
-    pub(crate) received_mono_ms: u64,
-    pub(crate) lifetime_ms: u64,
-    pub(crate) stale_while_revalidate_ms: u64,
-    pub(crate) stale_if_error_ms: u64,
-    pub(crate) flags: u16,
-}
-
-impl Meta {
-    pub(crate) const NO_CACHE: u16 = 1;
-    pub(crate) const NO_STALE: u16 = 2;
-    pub(crate) const IMMUTABLE: u16 = 4;
-    pub(crate) const HAS_VALIDATOR: u16 = 8;
-    pub(crate) const HEURISTIC: u16 = 16;
-    pub(crate) const NO_TRANSFORM: u16 = 32;
-    pub(crate) const INVALIDATED: u16 = 64;
-    pub(crate) const TARGETED: u16 = 128;
-    pub(crate) const SHARED_MAX_AGE: u16 = 256;
-
-    const fn has(&self, flag: u16) -> bool {
-        self.flags & flag != 0
-    }
-
-    /// Age in milliseconds (RFC 9111 4.2.3, `current_age`): never negative, never falling while
-    /// `mono_ms` grows, at most 2^31 seconds.
-    pub fn age_ms(&self, now: Now) -> u64 {
-        let resident_ms = now.mono_ms.saturating_sub(self.received_mono_ms);
-        self.corrected_initial_age_ms.saturating_add(resident_ms).min(AGE_MS_MAX)
-    }
-
-    /// Age in whole seconds, for the `Age` field.
-    pub fn age_s(&self, now: Now) -> u32 {
-        u32::try_from(self.age_ms(now) / 1000).unwrap_or(u32::MAX)
-    }
-
-    /// What is left of its lifetime in milliseconds; negative or zero when it is stale.
-    pub fn ttl_ms(&self, now: Now) -> i64 {
-        let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
-        signed(self.lifetime_ms).saturating_sub(signed(self.age_ms(now)))
-    }
-
-    /// What is left of its lifetime in whole seconds, rounded down; for `Cache-Status`.
-    pub fn ttl_s(&self, now: Now) -> i64 {
-        self.ttl_ms(now).div_euclid(1000)
-    }
-
-    /// Whether its lifetime is not over (RFC 9111 4.2). It may need validation all the same.
-    pub fn is_fresh(&self, now: Now) -> bool {
-        self.lifetime_ms > self.age_ms(now) && !self.has(Self::INVALIDATED)
-    }
-
-    /// Whether requests that waited for this response may be answered with it although it was made
-    /// for another request: it is fresh and may be used without validation. If not, each of them
-    /// goes on alone (RFC 9111 4), whatever may be stored.
-    pub fn is_shareable(&self, now: Now) -> bool {
-        self.is_fresh(now) && !self.no_cache()
-    }
-
-    /// The lifetime it got.
-    pub fn lifetime(&self) -> Duration {
-        Duration::from_millis(self.lifetime_ms)
-    }
-
-    /// Whether it says `no-cache`: it answers only after validation.
-    pub fn no_cache(&self) -> bool {
-        self.has(Self::NO_CACHE)
-    }
-
-    /// Whether it must never be used stale: `must-revalidate`, `proxy-revalidate`, `no-cache`, or
-    /// `s-maxage` without an explicit stale window (RFC 9111 4.2.4, 5.2.2.10).
-    pub fn must_revalidate(&self) -> bool {
-        self.has(Self::NO_STALE)
-    }
-
-    /// Whether a client may ask for it stale (`max-stale`, `stale-if-error`): not where the origin
-    /// forbids it, and `s-maxage` does (RFC 9111 5.2.2.10).
-    pub(crate) fn client_may_take_stale(&self) -> bool {
-        !self.has(Self::NO_STALE | Self::SHARED_MAX_AGE)
-    }
-
-    /// Whether it says `immutable` (RFC 8246).
-    pub fn immutable(&self) -> bool {
-        self.has(Self::IMMUTABLE)
-    }
-
-    /// Whether a conditional request can be made from it: a 2xx with `ETag` or `Last-Modified`.
-    pub fn has_validator(&self) -> bool {
-        self.has(Self::HAS_VALIDATOR)
-    }
-
-    /// Whether its lifetime is a guess from `Last-Modified`.
-    pub fn heuristic(&self) -> bool {
-        self.has(Self::HEURISTIC)
-    }
-
-    /// Whether it must not be transformed (RFC 9111 5.2.2.6); a compressed sibling is a transform.
-    pub fn no_transform(&self) -> bool {
-        self.has(Self::NO_TRANSFORM)
-    }
-
-    /// Whether a targeted field governs it (RFC 9213).
-    pub fn targeted(&self) -> bool {
-        self.has(Self::TARGETED)
-    }
-
-    /// The same, but to be validated before it answers anybody again, whatever windows it had:
-    /// what an unsafe method (RFC 9111 4.4) or a HEAD that disagrees (4.3.5) makes of it.
-    #[must_use]
-    pub fn invalidated(mut self) -> Self {
-        self.flags |= Self::INVALIDATED | Self::NO_STALE;
-        self
-    }
-
-    /// When nothing of it is of use any more, in monotonic milliseconds: lifetime and windows are
-    /// over. What has a validator may still be worth keeping.
-    pub fn useless_at_mono_ms(&self) -> u64 {
-        let window_ms = self.stale_while_revalidate_ms.max(self.stale_if_error_ms);
-        let window_ms = if self.has(Self::NO_STALE) { 0 } else { window_ms };
-        self.received_mono_ms
-            .saturating_add(self.lifetime_ms)
-            .saturating_sub(self.corrected_initial_age_ms)
-            .saturating_add(window_ms)
     }
 }
 
