@@ -12,7 +12,9 @@ use std::io::Write as _;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use selvedge_policy::Key;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use selvedge_policy::{Exchange, Key, Now, SiteRules, Verdict, judge};
+use selvedge_store::{Begin, Settings, Store, Wanted};
 
 const ENTRIES: u64 = 100_000;
 const WEIGHT: u32 = 64;
@@ -77,14 +79,19 @@ impl quick_cache::Weighter<Key, Value> for Weighter {
     }
 }
 
-struct Quick(quick_cache::sync::Cache<Key, Value, Weighter, BuildKeyHasher>);
+/// With `SHARDS` parts, or as many as it takes by itself when that is 0.
+struct Quick<const SHARDS: usize>(quick_cache::sync::Cache<Key, Value, Weighter, BuildKeyHasher>);
 
-impl Candidate for Quick {
+impl<const SHARDS: usize> Candidate for Quick<SHARDS> {
     fn new(capacity: u64) -> Self {
         let entries = usize::try_from(capacity / u64::from(WEIGHT)).expect("it fits");
-        Self(quick_cache::sync::Cache::with(
-            entries,
-            capacity,
+        let mut options = quick_cache::OptionsBuilder::new();
+        options.estimated_items_capacity(entries).weight_capacity(capacity).hot_allocation(0.75);
+        if SHARDS > 0 {
+            options.shards(SHARDS);
+        }
+        Self(quick_cache::sync::Cache::with_options(
+            options.build().expect("both capacities are given"),
             Weighter,
             BuildKeyHasher::default(),
             quick_cache::sync::DefaultLifecycle::default(),
@@ -165,27 +172,95 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
+/// A stored object is looked up and selected through the store.
+struct Whole {
+    store: Arc<Store>,
+    full_keys: Vec<Vec<u8>>,
+}
+
+impl Whole {
+    fn new() -> Self {
+        let store = Store::new(Settings::default(), Arc::default());
+        let (none, rules) = (HeaderMap::new(), SiteRules::default());
+        let mut resp_headers = HeaderMap::new();
+        resp_headers.insert("cache-control", HeaderValue::from_static("max-age=3600"));
+        resp_headers.insert("content-type", HeaderValue::from_static("text/html"));
+        let now = Now { mono_ms: 1, wall_s: 1_800_000_000 };
+        let full_keys: Vec<_> = (0..ENTRIES / 4).map(|n| n.to_le_bytes().repeat(5)).collect();
+        for (number, full_key) in full_keys.iter().enumerate() {
+            let wanted = Wanted::Request { headers: &none, rules: &rules };
+            let begin = store.begin(key(number as u64), full_key, wanted, now);
+            let Begin::Lead(mut writer, _) = begin else { panic!("nobody else fills") };
+            let exchange = Exchange {
+                method: &Method::GET,
+                target: None,
+                req_headers: &none,
+                status: StatusCode::OK,
+                resp_headers: &resp_headers,
+                requested_at: now,
+                received_at: now,
+            };
+            let Verdict::Store(storable) = judge(&exchange, &rules) else { panic!("storable") };
+            writer.head(storable, None);
+            writer.finish(None).expect("the body is whole");
+        }
+        Self { store, full_keys }
+    }
+
+    fn round(&self, threads: usize) -> f64 {
+        let barrier = Barrier::new(threads);
+        let work = |thread: u64| {
+            let numbers = popularity(thread << 32);
+            let (none, rules) = (HeaderMap::new(), SiteRules::default());
+            barrier.wait();
+            let begun = thread_cpu_ns();
+            for i in 0..OPERATIONS {
+                let number = numbers[i % numbers.len()] % self.full_keys.len() as u64;
+                let full_key = &self.full_keys[number as usize];
+                let entry = self.store.lookup(key(number), full_key).expect("it is stored");
+                black_box(entry.select(&none, &rules).expect("it matches").clone());
+            }
+            (thread_cpu_ns() - begun) as f64 / OPERATIONS as f64
+        };
+        thread::scope(|scope| {
+            let work = &work;
+            let running: Vec<_> =
+                (0..threads as u64).map(|t| scope.spawn(move || work(t))).collect();
+            let spent = running.into_iter().map(|t| t.join().expect("no panic"));
+            spent.sum::<f64>() / threads as f64
+        })
+    }
+}
+
 fn main() {
     let mut table = String::from(
-        "| threads | inserts | moka ns/op | of a hit | quick_cache ns/op | of a hit |\n\
-         |---|---|---|---|---|---|\n",
+        "| threads | inserts | moka ns/op | of a hit | quick_cache ns/op | of a hit \
+         | quick_cache, 2 shards | of a hit |\n|---|---|---|---|---|---|---|---|\n",
     );
+    let share = |ns: f64| ns / HIT_NS * 100.0;
     for threads in [1, 2] {
         for (inserts, every) in [("none", 0), ("1 %", 100), ("10 %", 10)] {
-            let (mut moka, mut quick) = (Vec::new(), Vec::new());
+            let (mut moka, mut quick, mut two) = (Vec::new(), Vec::new(), Vec::new());
             for salt in 0..ROUNDS as u64 {
                 moka.push(round::<Moka>(threads, every, salt));
-                quick.push(round::<Quick>(threads, every, salt));
+                quick.push(round::<Quick<0>>(threads, every, salt));
+                two.push(round::<Quick<2>>(threads, every, salt));
             }
-            let (moka, quick) = (median(moka), median(quick));
-            let share = |ns: f64| ns / HIT_NS * 100.0;
-            let _ = writeln!(
-                table,
-                "| {threads} | {inserts} | {moka:.0} | {:.1} % | {quick:.0} | {:.1} % |",
-                share(moka),
-                share(quick),
-            );
+            let _ = write!(table, "| {threads} | {inserts} |");
+            for ns in [median(moka), median(quick), median(two)] {
+                let _ = write!(table, " {ns:.0} | {:.1} % |", share(ns));
+            }
+            table.push('\n');
         }
+    }
+    let whole = Whole::new();
+    for threads in [1, 2] {
+        let ns = median((0..ROUNDS).map(|_| whole.round(threads)).collect());
+        let _ = writeln!(
+            table,
+            "Store::lookup and Entry::select, {threads} threads: {ns:.0} ns, {:.1} % of a hit",
+            share(ns),
+        );
     }
     // The harness of `cargo bench` reads standard output.
     let _ = std::io::stdout().write_all(table.as_bytes());

@@ -18,6 +18,8 @@ pub struct Entry {
     /// Encoded here from one of `variants`.
     encoded: Vec<Arc<Object>>,
     pass_until_mono_ms: u64,
+    /// What it weighs in the map; set when it is put there.
+    weight: u64,
 }
 
 /// What an entry costs in the map, beside itself.
@@ -30,7 +32,19 @@ impl Entry {
             variants: Vec::new(),
             encoded: Vec::new(),
             pass_until_mono_ms: 0,
+            weight: 0,
         }
+    }
+
+    /// The entry as it is put into the map: it does not change any more, so it is weighed once.
+    pub(crate) fn sealed(mut self) -> Arc<Self> {
+        self.weight = self.cost() as u64;
+        Arc::new(self)
+    }
+
+    /// Bytes that the entry holds with all its objects.
+    pub fn weight(&self) -> u64 {
+        self.weight
     }
 
     /// The bytes that the key was made from.
@@ -71,8 +85,7 @@ impl Entry {
         })
     }
 
-    /// Memory that this entry holds with all its objects.
-    pub(crate) fn cost(&self) -> usize {
+    fn cost(&self) -> usize {
         let objects = self.variants.iter().chain(&self.encoded);
         let lists = (self.variants.capacity() + self.encoded.capacity()) * size_of::<usize>();
         let fixed = size_of::<Self>() + self.full_key.len() + 4 * ALLOCATION + MAP_COST;
@@ -98,22 +111,33 @@ impl Entry {
     /// Adds a copy encoded here. Refused if its source is gone.
     pub(crate) fn put_encoded(&mut self, object: Arc<Object>, limits: EntryLimits) -> bool {
         let Some(derived) = object.derived else { return false };
+        let mut sources = self.variants.iter();
+        let Some(source) = sources.find(|source| source.body_id == derived.source) else {
+            return false;
+        };
+        // The source may have been renewed while the copy was made.
+        let object = match source.meta == object.meta {
+            true => object,
+            false => Arc::new(object.with_head(object.following(source))),
+        };
         self.encoded.retain(|old| old.derived != Some(derived));
         self.encoded.insert(0, object);
-        self.drop_orphans();
         if self.cost() as u64 > limits.bytes_max {
             self.encoded.remove(0);
+            return false;
         }
-        self.encoded.iter().any(|kept| kept.derived == Some(derived))
+        true
     }
 
     /// Replaces the head of a variant; its encoded copies follow if they still tell the truth.
     pub(crate) fn renew(&mut self, old: &Object, new: &Arc<Object>) -> bool {
-        let mut variants = self.variants.iter_mut();
-        let Some(place) = variants.find(|object| object.body_id == old.body_id) else {
+        let mut variants = self.variants.iter();
+        let Some(place) = variants.position(|object| object.body_id == old.body_id) else {
             return false;
         };
-        *place = new.clone();
+        // What was validated last counts as the newest.
+        self.variants.remove(place);
+        self.variants.insert(0, new.clone());
         if new.same_validators(old) {
             for copy in &mut self.encoded {
                 if copy.derived.is_some_and(|d| d.source == new.body_id) {

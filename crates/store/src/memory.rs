@@ -58,7 +58,7 @@ struct Cost;
 
 impl Weighter<Key, Arc<Entry>> for Cost {
     fn weight(&self, _: &Key, entry: &Arc<Entry>) -> u64 {
-        entry.cost() as u64
+        entry.weight()
     }
 }
 

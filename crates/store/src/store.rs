@@ -84,22 +84,11 @@ impl Store {
         wanted: Wanted<'_>,
         now: Now,
     ) -> Begin {
-        let mut shard = self.table.shard(key);
-        let plan = match shard.find(key, full_key, &wanted) {
-            Found::Join(reader) => {
-                Counters::add(&self.counters.joins);
-                return Begin::Join(reader);
-            }
-            Found::Full => {
-                Counters::add(&self.counters.full);
-                return Begin::Full;
-            }
-            Found::Nothing { plan } => plan.or_else(|| self.stored_plan(key, full_key)),
-        };
-        match self.lead(&mut shard, key, full_key, Matching::expected(&wanted, plan), now) {
-            Some((writer, reader)) => Begin::Lead(writer, reader),
-            None => Begin::Full,
+        let begin = self.join_or_lead(key, full_key, wanted, now);
+        if matches!(begin, Begin::Join(_)) {
+            Counters::add(&self.counters.joins);
         }
+        begin
     }
 
     /// Begins a fill that nobody is waiting for: a refresh behind a stale answer. `None` if one
@@ -111,7 +100,7 @@ impl Store {
         wanted: Wanted<'_>,
         now: Now,
     ) -> Option<FillWriter> {
-        match self.begin(key, full_key, wanted, now) {
+        match self.join_or_lead(key, full_key, wanted, now) {
             Begin::Lead(writer, _) => Some(writer),
             Begin::Join(_) | Begin::Full => None,
         }
@@ -157,7 +146,8 @@ impl Store {
     }
 
     /// Renews the head of a stored response (a 304 or a HEAD, outside a fill). The body and, if
-    /// the validators are the same, the encoded copies stay.
+    /// the validators are the same, the encoded copies stay. Nothing is stored if `old` is not
+    /// what is stored now: it was renewed, replaced, expired or invalidated meanwhile.
     pub fn freshen(
         &self,
         key: Key,
@@ -165,8 +155,13 @@ impl Store {
         old: &Arc<Object>,
         storable: Storable,
     ) -> Arc<Object> {
-        let object = Arc::new(old.with_head(old.renewed(storable)));
-        self.renew(key, full_key, old, object)
+        let new = Arc::new(old.with_head(old.renewed(storable)));
+        let shard = self.table.shard(key);
+        let current = self.entry(key, full_key);
+        if current.is_some_and(|entry| entry.variants().iter().any(|kept| Arc::ptr_eq(kept, old))) {
+            self.renew(&shard, key, full_key, old, &new);
+        }
+        new
     }
 
     /// Marks a key: its answers are not for sharing until `until_mono_ms`.
@@ -235,10 +230,15 @@ impl Store {
         let mut head = old.renewed(storable);
         head.generation = fill.generation;
         head.started_mono_ms = fill.started_mono_ms;
-        self.renew(fill.key, &fill.full_key, old, Arc::new(old.with_head(head)))
+        let new = Arc::new(old.with_head(head));
+        let shard = self.table.shard(fill.key);
+        if !fill.revoked() {
+            self.renew(&shard, fill.key, &fill.full_key, old, &new);
+        }
+        new
     }
 
-    /// Makes sure that no fill of a key that runs now is stored, and does `change` in the same step.
+    /// Makes sure that no fill of a key that runs now is stored; does `change` in the same step.
     fn revoke<R>(&self, key: Key, change: impl FnOnce(&MutexGuard<'_, Shard>) -> R) -> R {
         let mut shard = self.table.shard(key);
         self.generation.fetch_add(1, Relaxed);
@@ -251,12 +251,39 @@ impl Store {
         result
     }
 
-    fn renew(&self, key: Key, full_key: &[u8], old: &Object, new: Arc<Object>) -> Arc<Object> {
-        let shard = self.table.shard(key);
-        if self.update(&shard, key, full_key, |entry| entry.renew(old, &new)) {
+    fn renew(
+        &self,
+        shard: &MutexGuard<'_, Shard>,
+        key: Key,
+        full_key: &[u8],
+        old: &Object,
+        new: &Arc<Object>,
+    ) {
+        if self.update(shard, key, full_key, |entry| entry.renew(old, new)) {
             Counters::add(&self.counters.refreshed);
         }
-        new
+    }
+
+    fn join_or_lead(
+        self: &Arc<Self>,
+        key: Key,
+        full_key: &[u8],
+        wanted: Wanted<'_>,
+        now: Now,
+    ) -> Begin {
+        let mut shard = self.table.shard(key);
+        let plan = match shard.find(key, full_key, &wanted) {
+            Found::Join(reader) => return Begin::Join(reader),
+            Found::Full => {
+                Counters::add(&self.counters.full);
+                return Begin::Full;
+            }
+            Found::Nothing { plan } => plan.or_else(|| self.stored_plan(key, full_key)),
+        };
+        match self.lead(&mut shard, key, full_key, Matching::expected(&wanted, plan), now) {
+            Some((writer, reader)) => Begin::Lead(writer, reader),
+            None => Begin::Full,
+        }
     }
 
     fn lead(
@@ -306,7 +333,7 @@ impl Store {
         };
         let result = change(&mut entry);
         if !entry.is_empty() {
-            self.memory.put(key, Arc::new(entry));
+            self.memory.put(key, entry.sealed());
         } else if old.is_some() {
             self.memory.remove(key);
         }

@@ -170,6 +170,34 @@ fn a_renewal_does_not_bring_back_what_was_invalidated() {
     assert_eq!(store.counters().refreshed.load(Relaxed), 0);
 }
 
+/// A 304 that was on its way when the resource was expired says nothing about what it is now.
+#[test]
+fn a_renewal_begun_before_an_expiry_is_not_stored() {
+    let (store, of) = (store(), resource("r"));
+    let old = stored(&store, &of, &pattern(10));
+    let (writer, _waiting) = lead(&store, &of);
+    store.expire(of.key, &of.full_key);
+    let renewed = writer.refreshed(&old, storable());
+    assert!(renewed.meta.is_fresh(now()), "its own readers may use it");
+    store.freshen(of.key, &of.full_key, &old, storable());
+    assert!(!entry(&store, &of).variants()[0].meta.is_fresh(now()));
+    let (writer, _waiting) = lead(&store, &of);
+    writer.refreshed(&old, storable());
+    assert!(entry(&store, &of).variants()[0].meta.is_fresh(now()));
+}
+
+#[test]
+fn an_encoded_copy_takes_the_head_that_its_source_has_got_meanwhile() {
+    let (store, of) = (store(), resource("r"));
+    let old = stored(&store, &of, &pattern(10));
+    store.expire_one(of.key, &of.full_key, &old);
+    assert!(matches!(encode(&store, &of, &old, &pattern(5)), Finished::Stored(_)));
+    let found = entry(&store, &of);
+    let copy = found.encoded(&old, Coding::Brotli).expect("it was encoded");
+    assert_eq!((copy.meta, copy.body.len()), (found.variants()[0].meta, 5));
+    assert!(!copy.meta.is_fresh(now()));
+}
+
 #[test]
 fn what_is_expired_stays_but_is_fresh_for_nobody() {
     let (store, of) = (store(), resource("r"));

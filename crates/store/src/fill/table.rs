@@ -77,7 +77,7 @@ impl Shard {
     /// Looks for a fill to join.
     pub(crate) fn find(&self, key: Key, full_key: &[u8], wanted: &Wanted<'_>) -> Found {
         let Some(running) = self.0.get(&key) else { return Found::Nothing { plan: None } };
-        let mut plan = None;
+        let (mut plan, mut asked) = (None, Asked::default());
         for running in running.iter().rev() {
             if *running.fill.full_key != *full_key {
                 return Found::Full;
@@ -85,7 +85,7 @@ impl Shard {
             if plan.is_none() {
                 plan = running.matching.plan().cloned();
             }
-            if running.matching.is_for(wanted) {
+            if running.matching.is_for(wanted, &mut asked) {
                 let mut state = lock(&running.fill.state);
                 if !state.joinable() {
                     continue;
@@ -153,11 +153,11 @@ impl Matching {
         }
     }
 
-    fn is_for(&self, wanted: &Wanted<'_>) -> bool {
+    fn is_for<'a>(&'a self, wanted: &Wanted<'_>, asked: &mut Asked<'a>) -> bool {
         match (self, wanted) {
             (Self::Unknown, Wanted::Request { .. }) => true,
             (Self::Expected(plan, key), Wanted::Request { headers, rules }) => {
-                plan.secondary(headers, rules) == *key
+                asked.key(plan, || plan.secondary(headers, rules)) == key
             }
             (Self::Variant(selecting), Wanted::Request { headers, rules }) => {
                 selecting.matches(headers, rules)
@@ -169,5 +169,18 @@ impl Matching {
             | (Self::Encoding(_), Wanted::Request { .. })
             | (Self::Alone, _) => false,
         }
+    }
+}
+
+/// The secondary key of a request, made once for all fills of the same plan.
+#[derive(Default)]
+struct Asked<'a>(Option<(&'a VaryPlan, VaryKey)>);
+
+impl<'a> Asked<'a> {
+    fn key(&mut self, plan: &'a VaryPlan, make: impl FnOnce() -> VaryKey) -> &VaryKey {
+        if self.0.as_ref().is_none_or(|(known, _)| *known != plan) {
+            self.0 = None;
+        }
+        &self.0.get_or_insert_with(|| (plan, make())).1
     }
 }

@@ -1,6 +1,7 @@
 //! Fills: what readers see, whatever the writer, the others and the store do.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -105,6 +106,45 @@ proptest! {
             prop_assert!(got == sent);
         }
         prop_assert_eq!(held(&writer), 0);
+    }
+
+    /// A fill may begin to slide while its readers stand anywhere, in merged pieces too: nobody
+    /// loses a byte, nothing is stored, and all of the budget comes back.
+    #[test]
+    fn readers_anywhere_survive_the_turn_to_a_window(
+        chunks in prop::collection::vec((1usize..20_000, 0usize..8), 1..200),
+        object_bytes_max in 1u64..1_000_000,
+    ) {
+        let store = store_with(Settings { object_bytes_max, ..Settings::default() });
+        let of = resource("r");
+        let (mut writer, first) = lead(&store, &of);
+        let mut readers = vec![(first, Vec::new())];
+        readers.extend((0..5).map(|_| (join(&store, &of), Vec::new())));
+        writer.head(storable(), None);
+        let mut rest = pattern(chunks.iter().map(|(length, _)| length).sum());
+        let whole = rest.clone();
+        for (length, reads) in chunks {
+            let mut push = Box::pin(writer.push(rest.split_to(length)));
+            let mut pushed = once(push.as_mut());
+            if let Some((reader, got)) = readers.get_mut(reads) {
+                got.extend(drained(reader).0);
+            }
+            while pushed.is_pending() {
+                readers.iter_mut().for_each(|(reader, got)| got.extend(drained(reader).0));
+                pushed = once(push.as_mut());
+            }
+            prop_assert!(matches!(pushed, Poll::Ready(Ok(()))));
+        }
+        let finished = writer.finish(None);
+        let fits = whole.len() as u64 <= object_bytes_max;
+        prop_assert_eq!(matches!(finished, Ok(Finished::Stored(_))), fits);
+        prop_assert_eq!(matches!(finished, Ok(Finished::Passed)), !fits);
+        for (mut reader, mut got) in readers {
+            let (more, end) = drained(&mut reader);
+            got.extend(more);
+            prop_assert!(matches!(end, Some(Ok(()))) && got == whole);
+        }
+        prop_assert_eq!(store.stats().fill_bytes, 0);
     }
 }
 
@@ -450,5 +490,3 @@ fn the_fills_of_one_key_are_bounded() {
     }
     assert_eq!(running.len() + 1, super::table::FILLS_PER_KEY_MAX);
 }
-
-use std::sync::atomic::Ordering::Relaxed;
