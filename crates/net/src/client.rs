@@ -21,7 +21,7 @@ use crate::body::OutgoingBody;
 use crate::clock::Clock;
 use crate::connect::{Names, Wire, connect};
 use crate::counters::Counters;
-use crate::exchange::{exchange, host_of, prepare, spare};
+use crate::exchange::{Limits, exchange, host_of, prepare, spare};
 use crate::pool::{Driver, Gates, Http1, Http2, Pool, Pools, Route, Sent, Stream};
 use crate::target::{
     ClientSettings, Deadlines, Reply, Reuse, SendError, SendFailure, Target, UpstreamScheme,
@@ -142,6 +142,7 @@ impl Client {
                 return Err(fail(error, Some(Box::new(req)), since()));
             }
         };
+        let limits = inner.limits(deadlines.first_byte);
         let spare = spare(&req).map(Box::new);
         let (mut req, mut reuse, mut stale) = (req, reuse, 0);
         loop {
@@ -156,7 +157,7 @@ impl Client {
                 return Err(fail(error, spare, connect));
             }
             inner.count(reused);
-            match exchange(&mut route, req, reused, deadlines.first_byte, clock).await {
+            match exchange(&mut route, req, reused, &limits).await {
                 Ok(response) => {
                     let (pool, tasks) = (Some(pool), inner.tasks.clone());
                     let lease = Lease { route, place: Some(place), pool, tasks };
@@ -210,7 +211,7 @@ impl Client {
             .map_err(|error| invalid(&error))?;
         let is_http2 = matches!(route, Route::Http2(_));
         prepare(&mut req, target.scheme(), &authority, is_http2)?;
-        let answer = exchange(&mut route, req, false, limit, inner.shared.clock).await;
+        let answer = exchange(&mut route, req, false, &inner.limits(limit)).await;
         answer.map(|response| Some(response.status())).map_err(|unanswered| unanswered.error)
     }
 
@@ -222,6 +223,11 @@ impl Client {
 }
 
 impl Inner {
+    fn limits(&self, first_byte: Duration) -> Limits {
+        let head_bytes_max = self.shared.settings.head_bytes_max;
+        Limits { first_byte, head_bytes_max, clock: self.shared.clock }
+    }
+
     fn count(&self, reused: bool) {
         Counters::add(&self.shared.counters.upstream_requests);
         if reused {

@@ -32,6 +32,8 @@ counters! {
         "Connections closed at once because the connection limit was reached.";
     accept_backoffs, "accept_backoffs_total",
         "Times accepting paused because the process or system ran out of descriptors.";
+    connections_parked, "connections_parked_total",
+        "Times an idle HTTP/1.x connection gave its buffers back.";
     connections_http2, "connections_http2_total", "Client connections that spoke HTTP/2.";
     tls_handshakes, "tls_handshakes_total", "TLS handshakes with clients that completed.";
     tls_resumed, "tls_resumed_total", "Completed TLS handshakes that resumed a session.";

@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use crate::connection::{Connection, Protocol, TlsSession};
+use crate::counters::Counters;
 use crate::frames::FrameMeter;
 use crate::guard::{Guard, Opening};
 use crate::respond::respond;
@@ -138,7 +139,7 @@ where
         guard = parts.io.into_inner();
         guard.unread(&parts.read_buf);
         match end {
-            End::Park => match park(&mut guard, watch).await {
+            End::Park => match park(&mut guard, watch, &core.counters).await {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(cause) => return core.count(cause),
@@ -157,7 +158,9 @@ where
 async fn park<S: AsyncRead + AsyncWrite + Unpin>(
     guard: &mut Guard<S>,
     watch: &Watch,
+    counters: &Counters,
 ) -> Result<bool, Cause> {
+    Counters::add(&counters.connections_parked);
     guard.release();
     watch.set_parked(true);
     let opening = open(guard, watch, false).await;
@@ -174,7 +177,7 @@ where
     if let Some(waiting) = watch.take_upgrade() {
         core.unregister(watch);
         guard.set_opaque();
-        crate::counters::Counters::add(&core.counters.upgrades);
+        Counters::add(&core.counters.upgrades);
         // Whoever waited may have given up: then the stream is dropped and closes.
         drop(waiting.send(Upgraded::new(guard)));
     }
@@ -206,7 +209,7 @@ where
 {
     let watch = connection.watch.clone();
     watch.set_http2();
-    crate::counters::Counters::add(&core.counters.connections_http2);
+    Counters::add(&core.counters.connections_http2);
     guard.set_http2(FrameMeter::new(core.control_frames_max, core.now.get()));
     let service = service_fn(|req| {
         let (handler, core) = (core.handler.clone(), core.clone());

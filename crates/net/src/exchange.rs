@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
@@ -71,14 +71,21 @@ pub(crate) struct Unanswered {
     pub(crate) request: Option<Box<Request<OutgoingBody>>>,
 }
 
+/// Limits of one exchange, and the clock to measure them with.
+pub(crate) struct Limits {
+    pub(crate) first_byte: Duration,
+    pub(crate) head_bytes_max: usize,
+    pub(crate) clock: Clock,
+}
+
 /// Sends a request that [`prepare`] has made ready and waits for the final response head.
 pub(crate) async fn exchange(
     route: &mut Route,
     req: Request<OutgoingBody>,
     reused: bool,
-    limit: Duration,
-    clock: Clock,
+    limits: &Limits,
 ) -> Result<Response<Incoming>, Unanswered> {
+    let (limit, clock) = (limits.first_byte, limits.clock);
     let progress = Rc::new(Progress {
         clock,
         moved_ms: Cell::new(clock.now_mono_ms()),
@@ -97,7 +104,7 @@ pub(crate) async fn exchange(
         }
     };
     match result {
-        Some(Ok(response)) => check(response, wants_upgrade),
+        Some(Ok(response)) => check(response, wants_upgrade, limits.head_bytes_max),
         Some(Err(mut error)) => {
             let request = error.take_message().map(|req| Box::new(req.map(|watched| watched.body)));
             let is_unsent = request.is_some();
@@ -185,10 +192,12 @@ fn cause<E: std::error::Error + 'static>(error: &hyper::Error) -> Option<&E> {
     None
 }
 
-/// What the library lets pass and we do not (RFC 9112 6.3): a response with two framings.
+/// What the library lets pass and we do not: a response with two framings (RFC 9112 6.3), and a head
+/// that came in one read larger than the limit of its buffer.
 fn check(
     mut response: Response<Incoming>,
     wants_upgrade: bool,
+    head_bytes_max: usize,
 ) -> Result<Response<Incoming>, Unanswered> {
     let fail = |reason: &str| {
         let error = SendError::Protocol(reason.to_owned());
@@ -198,6 +207,11 @@ fn check(
         return fail("101 without a request to switch");
     }
     let headers = response.headers_mut();
+    let field_bytes =
+        |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
+    if headers.iter().map(field_bytes).sum::<usize>() > head_bytes_max {
+        return Err(Unanswered { error: SendError::HeadTooLarge, request: None });
+    }
     if headers.contains_key(header::TRANSFER_ENCODING)
         && headers.contains_key(header::CONTENT_LENGTH)
     {
@@ -248,8 +262,8 @@ pub(crate) fn prepare(
         header::CONNECTION,
         header::TRANSFER_ENCODING,
         header::UPGRADE,
-        header::HeaderName::from_static("keep-alive"),
-        header::HeaderName::from_static("proxy-connection"),
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("proxy-connection"),
     ] {
         req.headers_mut().remove(name);
     }

@@ -56,3 +56,6 @@ pub use tls::{CertificateFiles, CertificatePem, Certificates, Expiry, TlsError, 
 pub use tls_client::ClientTls;
 pub use upgrade::{ClientUpgrade, TunnelEnd, TunnelReason, Upgraded, tunnel};
 pub use upstream_body::UpstreamBody;
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,7 @@ use crate::upgrade::{ClientUpgrade, Upgraded};
 
 /// No time.
 const NEVER: u64 = u64::MAX;
-/// An idle HTTP/1.x connection gives its buffers back after this.
+/// An idle HTTP/1.x connection gives its buffers back after this, or a quarter of the idle limit.
 const PARK_AFTER_MS: u64 = 2_000;
 /// How long a connection may take to say goodbye after it was asked to finish while idle.
 const GOODBYE_MS: u64 = 1_000;
@@ -280,7 +280,10 @@ impl Watch {
             } else {
                 self.wish(Wish::Close(Cause::Idle));
             }
-        } else if !is_http2 && !self.parked.get() && over(self.idle_since.get(), PARK_AFTER_MS) {
+        } else if !is_http2
+            && !self.parked.get()
+            && over(self.idle_since.get(), PARK_AFTER_MS.min(millis(timeouts.idle) / 4))
+        {
             self.wish(Wish::Park);
         }
     }

@@ -1,0 +1,8 @@
+//! Tests over real sockets: the whole listening side against raw bytes, the whole sending side
+//! against an origin that misbehaves by script, and both against each other.
+
+mod client;
+mod rig;
+mod serve;
+mod tls;
+mod upgrade;
