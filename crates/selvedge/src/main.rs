@@ -1,1 +1,64 @@
-fn main() {}
+//! The binary: argv -> configuration -> role -> drain.
+//!
+//! Everything that can be wrong with a command or a file is found before a socket is bound.
+
+mod admin;
+mod cli;
+mod demo;
+mod prepare;
+mod problem;
+mod process;
+mod reload;
+mod role;
+mod start;
+
+use clap::{CommandFactory, Parser};
+use cli::{Cli, Command};
+use problem::Problem;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, not errors.
+            let code = if error.use_stderr() { problem::USAGE } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            process::say(&problem.to_string());
+            ExitCode::from(problem.exit_code())
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Problem> {
+    match command {
+        Command::Edge(args) => start::run(role::Role::Edge, &args),
+        Command::Parent(args) => start::run(role::Role::Parent, &args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Check(args) => {
+            let prepared = prepare::prepare(&args.file, args.role)?;
+            process::print(&prepared.summary());
+            Ok(())
+        }
+        Command::Keys => {
+            process::print(&selvedge_config::reference());
+            Ok(())
+        }
+        Command::Completions { shell } => {
+            let mut command = Cli::command();
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command, "selvedge", &mut script);
+            process::print(&String::from_utf8_lossy(&script));
+            Ok(())
+        }
+    }
+}

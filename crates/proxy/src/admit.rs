@@ -1,0 +1,77 @@
+//! The first step: may this request be served at all, and who sends it.
+//!
+//! Framing was checked before it came here; what is left are rules about meaning: loops
+//! (RFC 8586), methods that a cache does not serve, and whose word about the client is believed.
+
+use crate::plan::Plan;
+use crate::rescue::Failure;
+use http::{HeaderMap, Method, Request};
+use selvedge_net::{Connection, RequestBody};
+use selvedge_policy::forward::{self, Sender};
+use selvedge_policy::{Scheme, cdn_loop};
+use std::net::IpAddr;
+
+/// A request that has come through more caches than this is on a detour without end.
+const DEPTH_MAX: usize = 8;
+
+/// Who sends a request, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrival {
+    /// The address it came from.
+    pub(crate) address: IpAddr,
+    /// The client behind it: another one only if the sender is trusted.
+    pub(crate) client: IpAddr,
+    /// The scheme the client used.
+    pub(crate) scheme: Scheme,
+    /// What it says about the client is believed.
+    pub(crate) trusted: bool,
+    /// It comes from another node, and not from a client.
+    pub(crate) from_node: bool,
+    /// It comes from an edge of the same region.
+    pub(crate) from_peer: bool,
+}
+
+impl Arrival {
+    /// Learns all there is to know from the connection and, if it is trusted, the fields.
+    pub(crate) fn of(plan: &Plan, headers: &HeaderMap, connection: &Connection) -> Self {
+        let address = connection.peer().ip();
+        let trusted = !plan.trust.is_empty() && plan.trusts(address);
+        let mut scheme = if connection.is_tls() { Scheme::Https } else { Scheme::Http };
+        let mut client = address.to_canonical();
+        if trusted {
+            let sender = Sender { address, scheme, host: "", trusted };
+            client = forward::client_address(headers, &sender);
+            match headers.get("x-forwarded-proto").map(|value| value.as_bytes()) {
+                Some(b"https") => scheme = Scheme::Https,
+                Some(b"http") => scheme = Scheme::Http,
+                _ => {}
+            }
+        }
+        let asked_by_node = headers.contains_key("cdn-loop");
+        Self {
+            address,
+            client,
+            scheme,
+            trusted,
+            from_node: asked_by_node,
+            from_peer: asked_by_node && cdn_loop::came_from_peer(headers),
+        }
+    }
+}
+
+/// Refuses what must not be served.
+pub(crate) fn admit(node_name: &str, req: &Request<RequestBody>) -> Result<(), Failure> {
+    if let Some(refusal) = selvedge_net::refusal(req) {
+        return Err(Failure::Refused(refusal));
+    }
+    if req.headers().contains_key("cdn-loop")
+        && (cdn_loop::contains(req.headers(), node_name)
+            || cdn_loop::depth(req.headers()) >= DEPTH_MAX)
+    {
+        return Err(Failure::Loop);
+    }
+    if matches!(*req.method(), Method::CONNECT | Method::TRACE) || req.uri().path() == "*" {
+        return Err(Failure::Method);
+    }
+    Ok(())
+}

@@ -1,0 +1,297 @@
+//! The form in which a client gets its answer: conditions (RFC 9110 13), ranges (RFC 9110 14), HEAD,
+//! and the fields this node adds.
+
+use crate::body::{Body, Piece, Source};
+use crate::node::Core;
+use crate::normalize::Ask;
+use crate::page::Page;
+use crate::request::{Served, Trail, Visit, What};
+use crate::rescue::{self, Failure};
+use crate::transform;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header};
+use selvedge_policy::range::{self, Range, Ranges};
+use selvedge_policy::validate::{self, Precondition};
+use selvedge_policy::{CacheStatus, forward};
+use selvedge_store::{FillReader, Head, Object};
+use selvedge_telemetry::CacheResult;
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+/// Gives an answer the form this request asked for.
+pub(crate) fn deliver(core: &Core, ask: &Ask, served: Served, mut visit: Visit) -> Response<Body> {
+    let Served { what, trail } = served;
+    visit.ledger.cache = trail.cache;
+    visit.ledger.reason = trail.detail;
+    let ttl;
+    let (status, mut headers, source) = match what {
+        What::Object(object) => {
+            ttl = Some(object.meta.ttl_s(core.node.now()));
+            shared(core, ask, &object.head, Stored::Object(&object), &mut visit)
+        }
+        What::Fill(reader, head) => {
+            ttl = Some(head.meta.ttl_s(core.node.now()));
+            shared(core, ask, &head, Stored::Fill(reader), &mut visit)
+        }
+        What::Passed(response, in_flight) => {
+            ttl = None;
+            let (head, body) = response.into_parts();
+            let source = match ask.method {
+                Method::HEAD => Source::Empty,
+                _ => Source::Upstream(Box::new((body, in_flight))),
+            };
+            (head.status, head.headers, source)
+        }
+        What::Redirect(location) => {
+            ttl = None;
+            let mut headers = HeaderMap::new();
+            headers.insert(header::LOCATION, location);
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+            (StatusCode::PERMANENT_REDIRECT, headers, Source::Empty)
+        }
+        What::Switch(response) => {
+            let (head, ()) = response.into_parts();
+            return finish(visit, head.status, head.headers, Source::Empty);
+        }
+    };
+    add_status(core, ask, &trail, ttl, &mut headers);
+    if !ask.site.response_rules.is_empty() {
+        ask.site.response_rules.apply(&mut headers);
+    }
+    finish(visit, status, headers, source)
+}
+
+/// Answers with a page of this node's own.
+pub(crate) fn refuse(core: &Core, failure: &Failure, mut visit: Visit) -> Response<Body> {
+    let answer = rescue::answer(failure);
+    visit.ledger.cache = match failure {
+        Failure::Upstream(_)
+        | Failure::NoHop
+        | Failure::ServerError(_)
+        | Failure::Broken(_)
+        | Failure::Fill(_)
+        | Failure::Encode => CacheResult::Error,
+        _ => CacheResult::Local,
+    };
+    visit.ledger.refused(answer.word, visit.ledger.cache == CacheResult::Error);
+    let mut request = HeaderMap::new();
+    if let Some(accept) = visit.accept.take() {
+        request.insert(header::ACCEPT, accept);
+    }
+    let page = Page {
+        status: answer.status,
+        word: answer.word,
+        sentence: answer.sentence,
+        node: &core.node.name,
+        id: visit.id.as_str(),
+    };
+    let (body, content_type) = page.render(&request);
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, content_type);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let status =
+        CacheStatus { cache: &core.node.name, detail: Some(answer.word), ..Default::default() };
+    status.append(&mut headers);
+    if answer.status == StatusCode::METHOD_NOT_ALLOWED {
+        let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        headers.insert(header::ALLOW, methods);
+    }
+    if answer.status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if answer.close && visit.version != Version::HTTP_2 {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    let source = if visit.method == Method::HEAD { Source::Empty } else { Source::Whole(body) };
+    finish(visit, answer.status, headers, source)
+}
+
+/// Where a shared body is.
+enum Stored<'a> {
+    Object(&'a Object),
+    Fill(FillReader),
+}
+
+impl Stored<'_> {
+    fn length(&self, head: &Head) -> Option<u64> {
+        match self {
+            Self::Object(object) => Some(object.body.len()),
+            Self::Fill(_) => head.length,
+        }
+    }
+
+    fn whole(self, head: &Head) -> Source {
+        match self {
+            Self::Object(object) => match object.body.single() {
+                Some(bytes) => Source::Whole(bytes.clone()),
+                None => Source::Slices(object.body.all()),
+            },
+            Self::Fill(reader) => Source::fill(reader, 0, head.length),
+        }
+    }
+
+    fn part(self, range: Range) -> Source {
+        match self {
+            Self::Object(object) => {
+                Source::Slices(object.body.slices(range.first..range.last.saturating_add(1)))
+            }
+            Self::Fill(reader) => Source::fill(reader, range.first, Some(range.length())),
+        }
+    }
+}
+
+/// An answer from a response that may be shared.
+fn shared(
+    core: &Core,
+    ask: &Ask,
+    head: &Arc<Head>,
+    stored: Stored<'_>,
+    visit: &mut Visit,
+) -> (StatusCode, HeaderMap, Source) {
+    let age_s = head.meta.age_s(core.node.now());
+    visit.ledger.age_s = Some(age_s);
+    let counters = ask.site.counters.here();
+    match validate::precondition(&ask.method, &ask.headers, &head.headers, head.status) {
+        Precondition::Proceed => {}
+        Precondition::NotModified => {
+            counters.not_modified.inc();
+            let mut headers = validate::not_modified_headers(&head.headers);
+            add_shared(ask, head, age_s, &mut headers);
+            return (StatusCode::NOT_MODIFIED, headers, Source::Empty);
+        }
+        Precondition::Failed => {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+            return (StatusCode::PRECONDITION_FAILED, headers, Source::Empty);
+        }
+    }
+    let mut headers = head.headers.clone();
+    add_shared(ask, head, age_s, &mut headers);
+    let length = stored.length(head);
+    if let Some(length) = length {
+        match wanted_ranges(ask, head, length, &stored) {
+            Ranges::None => {}
+            Ranges::Unsatisfiable => {
+                headers.remove(header::CONTENT_TYPE);
+                headers.insert(header::CONTENT_RANGE, range::content_range_unsatisfied(length));
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+                return (StatusCode::RANGE_NOT_SATISFIABLE, headers, Source::Empty);
+            }
+            Ranges::Satisfiable(ranges) => {
+                counters.ranges.inc();
+                let source = partial(&ranges, length, stored, &mut headers);
+                return (StatusCode::PARTIAL_CONTENT, headers, source);
+            }
+        }
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        if head.status == StatusCode::OK && head.derived.is_none() {
+            headers
+                .entry(header::ACCEPT_RANGES)
+                .or_insert(const { HeaderValue::from_static("bytes") });
+        }
+    }
+    let source = if ask.method == Method::HEAD { Source::Empty } else { stored.whole(head) };
+    (head.status, headers, source)
+}
+
+/// What the Range field comes to. It means something for a GET of a 200 only, and several ranges of
+/// a body that still arrives are not worth holding it for: then the whole is sent.
+fn wanted_ranges(ask: &Ask, head: &Head, length: u64, stored: &Stored<'_>) -> Ranges {
+    let Some(wanted) = ask.headers.get(header::RANGE) else { return Ranges::None };
+    if ask.method != Method::GET
+        || head.status != StatusCode::OK
+        || head.derived.is_some()
+        || !range::if_range(&ask.headers, &head.headers)
+    {
+        return Ranges::None;
+    }
+    let limits = range::Limits { parts_max: ask.plan.ranges_max, ..range::Limits::default() };
+    match range::parse(wanted, length, limits) {
+        Ranges::Satisfiable(ranges) if ranges.len() > 1 && matches!(stored, Stored::Fill(_)) => {
+            Ranges::None
+        }
+        ranges => ranges,
+    }
+}
+
+/// The body of a 206, and the fields that describe it.
+fn partial(ranges: &[Range], length: u64, stored: Stored<'_>, headers: &mut HeaderMap) -> Source {
+    if let [range] = ranges {
+        headers.insert(header::CONTENT_RANGE, range::content_range(*range, length));
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(range.length()));
+        return stored.part(*range);
+    }
+    let boundary = random_boundary();
+    let layout = range::multipart(ranges, length, headers, boundary);
+    let mut pieces = VecDeque::with_capacity(layout.parts.len() * 2 + 1);
+    if let Stored::Object(object) = stored {
+        for part in layout.parts {
+            pieces.push_back(Piece::Text(Bytes::from(part.preamble)));
+            let range = part.range;
+            let slices = object.body.slices(range.first..range.last.saturating_add(1));
+            pieces.push_back(Piece::Slices(slices));
+        }
+    }
+    pieces.push_back(Piece::Text(Bytes::from(layout.closing)));
+    headers.insert(header::CONTENT_TYPE, layout.content_type);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(layout.length));
+    Source::parts(pieces)
+}
+
+/// A number that no client can foresee, so that none can put it into a body.
+fn random_boundary() -> u128 {
+    let half = || u128::from(RandomState::new().hash_one(0_u8));
+    half() << 64 | half()
+}
+
+/// The fields of every answer made from a response that may be shared.
+fn add_shared(ask: &Ask, head: &Head, age_s: u32, headers: &mut HeaderMap) {
+    headers.insert(header::AGE, HeaderValue::from(age_s));
+    if head.derived.is_some() || transform::is_encodable(ask, head) {
+        vary_by_encoding(headers);
+    }
+}
+
+/// Says that the answer depends on Accept-Encoding, once.
+fn vary_by_encoding(headers: &mut HeaderMap) {
+    let said = headers.get_all(header::VARY).iter().any(|value| {
+        value.to_str().is_ok_and(|names| {
+            names.split(',').any(|name| name.trim().eq_ignore_ascii_case("accept-encoding"))
+        })
+    });
+    if !said {
+        headers.append(header::VARY, const { HeaderValue::from_static("Accept-Encoding") });
+    }
+}
+
+fn add_status(core: &Core, ask: &Ask, trail: &Trail, ttl: Option<i64>, headers: &mut HeaderMap) {
+    let status = CacheStatus {
+        cache: &core.node.name,
+        hit: matches!(trail.cache, CacheResult::Hit | CacheResult::Stale),
+        fwd: trail.fwd,
+        fwd_status: trail.fwd_status,
+        ttl,
+        stored: trail.stored,
+        collapsed: trail.collapsed,
+        detail: trail.detail,
+    };
+    status.append(headers);
+    forward::append_via(headers, ask.version, &core.node.name);
+}
+
+/// The last fields, and the account that goes with the body.
+fn finish(
+    mut visit: Visit,
+    status: StatusCode,
+    mut headers: HeaderMap,
+    source: Source,
+) -> Response<Body> {
+    headers.insert(const { HeaderName::from_static("x-request-id") }, visit.id.value());
+    visit.ledger.answered(status.as_u16(), &headers);
+    let mut response = Response::new(Body::new(source, visit.ledger));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}

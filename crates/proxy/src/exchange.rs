@@ -1,0 +1,140 @@
+//! One exchange with whatever next hop answers: choose, connect, send, and on failure do what
+//! `rescue.rs` says, up to its limit.
+
+use crate::ledger::Fetched;
+use crate::node::Core;
+use crate::normalize::Ask;
+use crate::outgoing::{self, Purpose};
+use crate::rescue::{self, Attempt, Failure, Step};
+use crate::upstream::{Hop, InFlight, Route, Tier};
+use http_body::Body as _;
+use selvedge_net::{OutgoingBody, Reply, Reuse, SendFailure};
+use selvedge_policy::{Now, hop};
+use std::sync::Arc;
+
+/// An answer from a next hop.
+pub(crate) struct Sent {
+    pub(crate) reply: Reply,
+    pub(crate) hop: Arc<Hop>,
+    /// The hop's load, until the body has ended.
+    pub(crate) in_flight: InFlight,
+    pub(crate) fetched: Fetched,
+    pub(crate) requested_at: Now,
+    pub(crate) received_at: Now,
+}
+
+/// The hops that have not been asked yet.
+struct Choice {
+    left: Vec<Arc<Hop>>,
+}
+
+impl Choice {
+    /// The best hop that may be asked now; if none may, the best of all: a request that has nowhere
+    /// better to go is a fair trial.
+    fn take(&mut self, now_ms: u64) -> Option<Arc<Hop>> {
+        let admitted = self.left.iter().position(|hop| hop.admit(now_ms));
+        (!self.left.is_empty()).then(|| self.left.remove(admitted.unwrap_or(0)))
+    }
+}
+
+/// Where this request may go, best first.
+pub(crate) fn route(core: &Core, ask: &Ask) -> Route {
+    let spin = core.node.spin();
+    ask.plan.upstream.route(&ask.site.origins, &ask.full_key, ask.arrival.from_peer, spin)
+}
+
+/// Sends a request to its next hop.
+pub(crate) async fn exchange(
+    core: &Core,
+    ask: &Ask,
+    purpose: Purpose<'_>,
+    body: OutgoingBody,
+) -> Result<Sent, (Failure, Option<Fetched>)> {
+    let node = &core.node;
+    let bodiless = body.is_end_stream();
+    let repeatable = bodiless && ask.method.is_safe();
+    let mut choice = Choice { left: route(core, ask).hops };
+    let Some(mut hop) = choice.take(node.clock.now_mono_ms()) else {
+        return Err((Failure::NoHop, None));
+    };
+    let began_us = node.clock.now_mono_us();
+    let mut body = Some(body);
+    let mut count = 0;
+    let mut fresh = false;
+    loop {
+        count += 1;
+        let in_flight = hop.enter();
+        let requested_at = node.now();
+        let sending = body.take().unwrap_or_else(OutgoingBody::empty);
+        let result = send(core, ask, &hop, purpose, sending, fresh).await;
+        let fetched = Fetched {
+            upstream: Arc::clone(&hop.url),
+            attempts: count,
+            first_byte_us: node.clock.now_mono_us().saturating_sub(began_us),
+        };
+        let failure = match result {
+            Ok(reply) => {
+                hop.succeeded();
+                let received_at = node.now();
+                return Ok(Sent { reply, hop, in_flight, fetched, requested_at, received_at });
+            }
+            Err(failure) => failure,
+        };
+        let now_ms = node.clock.now_mono_ms();
+        note_failure(ask, &hop, &failure, now_ms);
+        let whole = bodiless || failure.request.is_some();
+        let more_hops = !choice.left.is_empty();
+        let attempt = Attempt { count, repeatable, whole, fresh, more_hops };
+        match rescue::after(&failure.error, attempt) {
+            Step::GiveUp => return Err((Failure::Upstream(failure.error), Some(fetched))),
+            Step::Again => fresh = true,
+            Step::NextHop => {
+                ask.site.counters.here().failovers.inc();
+                fresh = false;
+                let Some(next) = choice.take(now_ms) else {
+                    return Err((Failure::Upstream(failure.error), Some(fetched)));
+                };
+                hop = next;
+            }
+        }
+        ask.site.counters.here().retries.inc();
+        body = failure.request.map(|request| request.into_body());
+    }
+}
+
+async fn send(
+    core: &Core,
+    ask: &Ask,
+    hop: &Hop,
+    purpose: Purpose<'_>,
+    body: OutgoingBody,
+    fresh: bool,
+) -> Result<Reply, SendFailure> {
+    let deadlines = match hop.tier {
+        Tier::Origin => &ask.site.deadlines,
+        Tier::Parent | Tier::Peer => &ask.plan.upstream.deadlines,
+    };
+    let request = outgoing::request(ask, &core.node.name, hop, purpose, body);
+    let reuse = if fresh { Reuse::Fresh } else { Reuse::Pooled };
+    ask.site.counters.here().upstream_requests.inc();
+    let sent_us = core.node.clock.now_mono_us();
+    let mut reply = core.client.send(&hop.target, request, deadlines, reuse).await?;
+    let counters = ask.site.counters.here();
+    counters.upstream_first_byte.observe_us(core.node.clock.now_mono_us().saturating_sub(sent_us));
+    if !reply.reused {
+        counters.upstream_connects.inc();
+    }
+    if reply.upgrade.is_none() {
+        hop::strip_hop_by_hop(reply.response.headers_mut());
+    }
+    Ok(reply)
+}
+
+fn note_failure(ask: &Ask, hop: &Hop, failure: &SendFailure, now_ms: u64) {
+    let word = failure.error.word();
+    ask.site.counters.here().upstream_errors.inc(word);
+    tracing::debug!(hop = %hop.url, site = %ask.site.name, error = %failure.error, "no answer");
+    if rescue::speaks_against_hop(&failure.error) {
+        hop.failed(now_ms, word);
+    }
+}

@@ -1,0 +1,32 @@
+//! The caching proxy: the life of a request (`request.rs`) and of a fetch (`fetch.rs`), for edges
+//! and parents alike. They differ in their configuration only.
+//!
+//! What it must never do: decide what may be stored or how fresh it is (`policy` does), parse bytes
+//! from the network (`net` does), or turn an error into an answer anywhere but in `rescue.rs`.
+
+mod admit;
+mod body;
+mod deliver;
+mod encode;
+mod exchange;
+mod fetch;
+mod health;
+mod ledger;
+mod node;
+mod normalize;
+mod outgoing;
+mod page;
+mod plan;
+mod probe;
+mod request;
+mod request_id;
+mod rescue;
+mod ring;
+mod route;
+mod transform;
+mod upgrade;
+mod upstream;
+
+pub use body::Body;
+pub use node::{Handler, Node, Parts};
+pub use plan::{Plan, Trust, TrustLoader};

@@ -1,0 +1,200 @@
+//! A node: what all its workers share, and what each worker has of its own.
+
+use crate::body::Body;
+use crate::plan::{Ingredients, Plan, TrustLoader};
+use crate::request;
+use crate::request_id::RequestIds;
+use crate::upstream::Hops;
+use arc_swap::ArcSwap;
+use http::{Request, Response};
+use selvedge_config::Config;
+use selvedge_net::{Client, Clock, Connection, RequestBody, Tasks, TlsError};
+use selvedge_policy::{KeySeed, Now};
+use selvedge_store::Store;
+use selvedge_telemetry::{AccessLog, Sample, Telemetry};
+use std::hash::{BuildHasher, RandomState};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::watch;
+
+/// What a node is made of.
+pub struct Parts {
+    /// The cache.
+    pub store: Arc<Store>,
+    /// The counters.
+    pub telemetry: Arc<Telemetry>,
+    /// The access log.
+    pub access_log: Arc<AccessLog>,
+    /// The clock all of it goes by.
+    pub clock: Clock,
+}
+
+/// A caching node, edge or parent: which of them is a matter of its configuration.
+pub struct Node {
+    pub(crate) name: String,
+    pub(crate) store: Arc<Store>,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) access_log: Arc<AccessLog>,
+    pub(crate) clock: Clock,
+    pub(crate) ids: RequestIds,
+    pub(crate) seed: KeySeed,
+    hops: Hops,
+    plan: ArcSwap<Plan>,
+    spin: AtomicU64,
+    stopping: watch::Sender<bool>,
+}
+
+impl Node {
+    /// A node that serves `config`.
+    ///
+    /// # Errors
+    /// When certificates to trust cannot be read.
+    pub fn new(
+        parts: Parts,
+        config: &Config,
+        load_trust: &TrustLoader<'_>,
+    ) -> Result<Arc<Self>, TlsError> {
+        let Parts { store, telemetry, access_log, clock } = parts;
+        let hops = Hops::default();
+        let with = Ingredients { hops: &hops, telemetry: &telemetry, load_trust };
+        let plan = Plan::compile(config, 1, &with)?;
+        telemetry.config_loaded(1, clock.now_wall_s());
+        let node = Arc::new(Self {
+            name: config.node.name.to_string(),
+            store,
+            access_log,
+            clock,
+            ids: RequestIds::new(),
+            seed: random_seed(),
+            hops,
+            plan: ArcSwap::from_pointee(plan),
+            spin: AtomicU64::new(0),
+            stopping: watch::Sender::new(false),
+            telemetry,
+        });
+        let weak = Arc::downgrade(&node);
+        node.telemetry.register_source("hops", move |each| {
+            if let Some(node) = weak.upgrade() {
+                node.export_hops(each);
+            }
+        });
+        Ok(node)
+    }
+
+    /// Serves `config` from now on. Requests that have begun end under the one they began with.
+    ///
+    /// # Errors
+    /// When certificates to trust cannot be read; then nothing has changed.
+    pub fn reload(&self, config: &Config, load_trust: &TrustLoader<'_>) -> Result<(), TlsError> {
+        let revision = self.plan.load().revision + 1;
+        let with = Ingredients { hops: &self.hops, telemetry: &self.telemetry, load_trust };
+        let plan = Plan::compile(config, revision, &with)?;
+        self.plan.store(Arc::new(plan));
+        self.telemetry.config_loaded(revision, self.clock.now_wall_s());
+        Ok(())
+    }
+
+    /// Ends what the node does on its own: probes of next hops. Requests go on.
+    pub fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// What answers the requests of one worker. The worker with `probes` asks next hops whether
+    /// they are well, for all of them.
+    pub fn handler(self: &Arc<Self>, client: Client, tasks: Tasks, probes: bool) -> Handler {
+        let core = Rc::new(Core { node: Arc::clone(self), client, tasks });
+        if probes {
+            let prober = Rc::clone(&core);
+            core.tasks.spawn(async move { crate::probe::run(&prober).await });
+        }
+        Handler(core)
+    }
+
+    pub(crate) fn plan(&self) -> Arc<Plan> {
+        self.plan.load_full()
+    }
+
+    pub(crate) fn log_query(&self) -> bool {
+        self.plan.load().log_query
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        Now { mono_ms: self.clock.now_mono_ms(), wall_s: self.clock.now_wall_s() }
+    }
+
+    /// A number that is another one for each fetch: it spreads weighted origins.
+    pub(crate) fn spin(&self) -> u64 {
+        self.spin.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Resolves when the node is told to stop.
+    pub(crate) async fn stopped(&self) {
+        let mut stopping = self.stopping.subscribe();
+        // The sender lives as long as the node, so waiting fails only when nobody is left to stop.
+        let _ = stopping.wait_for(|stop| *stop).await;
+    }
+
+    fn export_hops(&self, each: &mut dyn FnMut(Sample<'_>)) {
+        for hop in self.hops.all() {
+            let up = f64::from(u8::from(hop.is_up()));
+            let name = format!("{} {}", hop.tier.word(), hop.url);
+            let mut sample = Sample::gauge("hop_up", "Whether a next hop is held to be up", up);
+            sample.label = Some(("hop", &name));
+            each(sample);
+        }
+    }
+}
+
+/// A seed that clients cannot know. The memory tier ends with the process, and so may its keys.
+fn random_seed() -> KeySeed {
+    let mut seed = [0; 16];
+    for half in seed.chunks_mut(8) {
+        half.copy_from_slice(&RandomState::new().hash_one(0_u8).to_le_bytes());
+    }
+    KeySeed::new(seed)
+}
+
+/// What one worker has: the node, its own upstream connections, its tasks.
+pub(crate) struct Core {
+    pub(crate) node: Arc<Node>,
+    pub(crate) client: Client,
+    pub(crate) tasks: Tasks,
+}
+
+/// Answers the requests of one worker.
+#[derive(Clone)]
+pub struct Handler(Rc<Core>);
+
+impl selvedge_net::Handler for Handler {
+    type Body = Body;
+
+    fn handle(
+        &self,
+        req: Request<RequestBody>,
+        connection: Rc<Connection>,
+    ) -> impl Future<Output = Response<Body>> {
+        let core = Rc::clone(&self.0);
+        async move { request::serve(&core, req, &connection).await }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use selvedge_config::Profile;
+
+    /// A plan for tests of pure parts: the sites of `sites`, and no upstream tier.
+    pub(crate) fn plan(sites: &str) -> Plan {
+        let text = format!("[node]\nname = \"test\"\n[listen]\nhttp = [\"127.0.0.1:0\"]\n{sites}");
+        let config = selvedge_config::parse(&text, "test.toml", Profile::Facing)
+            .unwrap_or_else(|faults| panic!("{faults}"));
+        let telemetry = Telemetry::new("test");
+        let with = Ingredients {
+            hops: &Hops::default(),
+            telemetry: &telemetry,
+            load_trust: &|_, _| unreachable!("no CA file in this configuration"),
+        };
+        Plan::compile(&config, 1, &with).expect("nothing to read")
+    }
+}

@@ -1,0 +1,157 @@
+//! The request as this node understands it: its key, and the fields as any next hop will see them.
+//!
+//! What is forwarded is made from the same normal form as the key, so that the two cannot disagree
+//! about which resource is meant.
+
+use crate::admit::Arrival;
+use crate::plan::{Plan, Site};
+use crate::request_id::RequestId;
+use crate::rescue::Failure;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Version, header};
+use selvedge_net::Refusal;
+use selvedge_policy::target::{self, Target};
+use selvedge_policy::{Encodings, Key, KeyParts, KeySeed, RequestDirectives, Scheme, hop, vary};
+use std::sync::Arc;
+
+/// A request, understood. Owns what a fetch needs, so that a fill can outlive its client.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) site: Arc<Site>,
+    pub(crate) arrival: Arrival,
+    pub(crate) id: RequestId,
+    pub(crate) key: Key,
+    pub(crate) full_key: Vec<u8>,
+    pub(crate) method: Method,
+    pub(crate) version: Version,
+    /// Host in normal form, with its port unless that is the scheme's.
+    pub(crate) host: String,
+    /// Path and query in normal form, as they are sent on.
+    pub(crate) path_and_query: String,
+    path_bytes: usize,
+    /// The client's fields without those of its hop.
+    pub(crate) headers: HeaderMap,
+    pub(crate) directives: RequestDirectives,
+    pub(crate) encodings: Encodings,
+    /// The protocol the client wants to switch to.
+    pub(crate) upgrade: Option<HeaderValue>,
+}
+
+impl Ask {
+    /// Understands the head of a request for `site`.
+    pub(crate) fn new(
+        plan: &Arc<Plan>,
+        site: &Arc<Site>,
+        seed: &KeySeed,
+        arrival: Arrival,
+        id: RequestId,
+        host: String,
+        parts: Parts,
+    ) -> Result<Self, Failure> {
+        let Parts { method, uri, version, mut headers, .. } = parts;
+        let path =
+            target::normalize_path(uri.path()).map_err(|_| Failure::Refused(Refusal::Target))?;
+        let query = site.query.apply_to(uri.query());
+        let mut full_key = Vec::new();
+        KeyParts {
+            site: &site.name,
+            scheme: arrival.scheme,
+            host: &host,
+            path: &path,
+            query: query.as_deref(),
+        }
+        .bytes(&mut full_key);
+        let path_bytes = path.len();
+        let mut path_and_query = path.into_owned();
+        if let Some(query) = &query {
+            path_and_query.reserve(query.len() + 1);
+            path_and_query.push('?');
+            path_and_query.push_str(query);
+        }
+        let upgrade = wanted_upgrade(&method, version, &headers).filter(|_| site.upgrades);
+        hop::strip_hop_by_hop(&mut headers);
+        hop::strip_unkeyed_request_fields(&mut headers);
+        let encodings = Encodings::parse(&headers);
+        vary::normalize_request(&mut headers, &site.rules);
+        Ok(Self {
+            plan: Arc::clone(plan),
+            site: Arc::clone(site),
+            arrival,
+            id,
+            key: seed.hash(&full_key),
+            full_key,
+            directives: RequestDirectives::parse(&headers),
+            method,
+            version,
+            host,
+            path_and_query,
+            path_bytes,
+            headers,
+            encodings,
+            upgrade,
+        })
+    }
+
+    /// The path in normal form.
+    pub(crate) fn path(&self) -> &str {
+        &self.path_and_query[..self.path_bytes]
+    }
+
+    /// The query as it is sent on.
+    pub(crate) fn query(&self) -> Option<&str> {
+        self.path_and_query.get(self.path_bytes + 1..)
+    }
+
+    /// Where the request goes, for policy.
+    pub(crate) fn target(&self) -> Target<'_> {
+        Target {
+            scheme: self.arrival.scheme,
+            host: &self.host,
+            path: self.path(),
+            query: self.query(),
+        }
+    }
+
+    /// The key of another resource of the same site and host.
+    pub(crate) fn key_of(&self, seed: &KeySeed, path: &str, query: Option<&str>) -> Key {
+        let query = self.site.query.apply_to(query);
+        let mut full_key = Vec::new();
+        KeyParts {
+            site: &self.site.name,
+            scheme: self.arrival.scheme,
+            host: &self.host,
+            path,
+            query: query.as_deref(),
+        }
+        .bytes(&mut full_key);
+        seed.hash(&full_key)
+    }
+
+    /// Whether a stored response may answer it.
+    pub(crate) fn is_for_cache(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD) && self.upgrade.is_none()
+    }
+}
+
+/// The protocol to switch to, if the client asks for one in the only way that can be granted.
+fn wanted_upgrade(method: &Method, version: Version, headers: &HeaderMap) -> Option<HeaderValue> {
+    let upgrade = headers.get(header::UPGRADE)?;
+    let nominated = headers.get_all(header::CONNECTION).iter().any(|value| {
+        value.to_str().is_ok_and(|names| {
+            names.split(',').any(|name| name.trim().eq_ignore_ascii_case("upgrade"))
+        })
+    });
+    let bodiless = !headers.contains_key(header::CONTENT_LENGTH)
+        && !headers.contains_key(header::TRANSFER_ENCODING);
+    (method == Method::GET && version == Version::HTTP_11 && nominated && bodiless)
+        .then(|| upgrade.clone())
+}
+
+/// Where the same request goes over TLS.
+pub(crate) fn https_location(ask: &Ask) -> Option<HeaderValue> {
+    let host = target::host_name(&ask.host);
+    (ask.arrival.scheme == Scheme::Http)
+        .then(|| HeaderValue::try_from(format!("https://{host}{}", ask.path_and_query)).ok())
+        .flatten()
+}

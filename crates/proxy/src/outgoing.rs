@@ -1,0 +1,138 @@
+//! The request as the next hop gets it: written anew from what was understood, never copied.
+
+use crate::normalize::Ask;
+use crate::upstream::{Hop, Tier};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, header};
+use http_body::{Body, Frame, SizeHint};
+use selvedge_net::{BodyError, OutgoingBody, RequestBody};
+use selvedge_policy::forward::{self, Sender};
+use selvedge_policy::{cdn_loop, validate};
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+/// What a request is sent for: it decides which conditions and ranges go with it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Purpose<'a> {
+    /// To be stored whole: the client's conditions and ranges are answered here.
+    Fill,
+    /// To learn whether the stored response with these fields still holds.
+    Validate(&'a HeaderMap),
+    /// To be passed on as it is.
+    Pass,
+    /// To switch to another protocol.
+    Upgrade(&'a HeaderValue),
+}
+
+/// Writes the request for one hop.
+pub(crate) fn request(
+    ask: &Ask,
+    node: &str,
+    hop: &Hop,
+    purpose: Purpose<'_>,
+    body: OutgoingBody,
+) -> Request<OutgoingBody> {
+    let mut headers = ask.headers.clone();
+    headers.remove(header::EXPECT);
+    let mut method = ask.method.clone();
+    match purpose {
+        Purpose::Fill => {
+            method = Method::GET;
+            strip_partial(&mut headers);
+        }
+        Purpose::Validate(stored) => {
+            method = Method::GET;
+            strip_partial(&mut headers);
+            validate::conditional_headers(stored, &mut headers);
+        }
+        Purpose::Pass => {}
+        Purpose::Upgrade(protocol) => {
+            headers.insert(header::UPGRADE, protocol.clone());
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        }
+    }
+    forward::set_forwarded(
+        &mut headers,
+        &Sender {
+            address: ask.arrival.address,
+            scheme: ask.arrival.scheme,
+            host: &ask.host,
+            trusted: ask.arrival.trusted,
+        },
+    );
+    forward::append_via(&mut headers, ask.version, node);
+    let sideways = hop.tier == Tier::Peer;
+    cdn_loop::append(
+        &mut headers,
+        node,
+        if sideways { cdn_loop::Hop::Peer } else { cdn_loop::Hop::Up },
+    );
+    headers.insert("x-request-id", ask.id.value());
+    let mut host = HeaderValue::try_from(&ask.host).ok();
+    if hop.tier == Tier::Origin {
+        if let Some(origin_host) = &ask.site.origin_host {
+            host = Some(origin_host.clone());
+        }
+        ask.site.request_rules.apply(&mut headers);
+    }
+    if let Some(host) = host {
+        headers.insert(header::HOST, host);
+    }
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    // The normal form of a path and a query is always a valid target.
+    *request.uri_mut() = ask.path_and_query.parse().unwrap_or_default();
+    *request.headers_mut() = headers;
+    request
+}
+
+/// Takes away what asks for less than the whole.
+fn strip_partial(headers: &mut HeaderMap) {
+    validate::strip_conditions(headers);
+    headers.remove(header::RANGE);
+}
+
+/// The client's body on its way to the next hop, counted.
+pub(crate) struct Counted {
+    body: RequestBody,
+    count: Rc<Cell<u64>>,
+}
+
+impl Counted {
+    /// The body to send, and the count of its bytes as they go.
+    pub(crate) fn new(body: RequestBody) -> (OutgoingBody, Rc<Cell<u64>>) {
+        let count = Rc::new(Cell::new(0));
+        if body.is_end_stream() {
+            return (OutgoingBody::empty(), count);
+        }
+        let counted = Self { body, count: Rc::clone(&count) };
+        (OutgoingBody::boxed(counted), count)
+    }
+}
+
+impl Body for Counted {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(Ok(frame)) = &polled {
+            let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+            self.count.set(self.count.get() + bytes);
+        }
+        Poll::Ready(polled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

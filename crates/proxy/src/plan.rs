@@ -1,0 +1,335 @@
+//! A configuration made ready to serve: sites by host, next hops, rules. One revision of it serves
+//! a request from its first step to its last.
+
+use crate::health::HealthRules;
+use crate::route::Routes;
+use crate::upstream::{Hop, Hops, OriginPolicy, Origins, Tier, Tiered, Upstream};
+use http::{HeaderName, HeaderValue};
+use ipnet::IpNet;
+use selvedge_config as config;
+use selvedge_net::{ClientTls, Deadlines, Target, TlsError, UpstreamScheme};
+use selvedge_policy::encodings::Coding;
+use selvedge_policy::{ClientDirectives, QueryRules, SetCookie, SiteRules};
+use selvedge_telemetry::{SiteCounters, Telemetry};
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One revision of the configuration, ready to serve.
+#[derive(Debug)]
+pub struct Plan {
+    pub(crate) revision: u64,
+    pub(crate) routes: Routes,
+    pub(crate) upstream: Upstream,
+    pub(crate) trust: Vec<IpNet>,
+    pub(crate) ranges_max: usize,
+    pub(crate) log_query: bool,
+    pub(crate) probes: Vec<Probe>,
+}
+
+/// A site, ready to serve.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) name: String,
+    pub(crate) counters: Arc<SiteCounters>,
+    pub(crate) rules: SiteRules,
+    pub(crate) query: QueryRules,
+    pub(crate) origins: Origins,
+    pub(crate) origin_host: Option<HeaderValue>,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) request_rules: FieldRules,
+    pub(crate) response_rules: FieldRules,
+    pub(crate) https_redirect: bool,
+    pub(crate) compress: Compress,
+    pub(crate) upgrades: bool,
+    pub(crate) request_bytes_max: u64,
+}
+
+/// Header fields to change.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FieldRules {
+    remove: Vec<HeaderName>,
+    set: Vec<(HeaderName, HeaderValue)>,
+    add: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// What is compressed here, and how.
+#[derive(Debug, Default)]
+pub(crate) struct Compress {
+    /// The preferred coding first; empty when off.
+    pub(crate) codings: Vec<Coding>,
+    types: Vec<String>,
+    bytes_min: u64,
+    bytes_max: u64,
+}
+
+/// A next hop that is asked now and then whether it is well.
+#[derive(Debug, Clone)]
+pub(crate) struct Probe {
+    pub(crate) hop: Arc<Hop>,
+    pub(crate) host: String,
+    pub(crate) path: Option<String>,
+    pub(crate) interval: Duration,
+    pub(crate) limit: Duration,
+}
+
+/// Which certificates to trust with those of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// The system's as well.
+    Beside,
+    /// No others.
+    Instead,
+}
+
+/// Reads a file of certificates to trust.
+pub type TrustLoader<'a> = dyn Fn(&Path, Trust) -> Result<ClientTls, TlsError> + 'a;
+
+/// What a configuration is compiled with.
+pub(crate) struct Ingredients<'a> {
+    pub(crate) hops: &'a Hops,
+    pub(crate) telemetry: &'a Telemetry,
+    pub(crate) load_trust: &'a TrustLoader<'a>,
+}
+
+impl Plan {
+    /// Makes a configuration ready. Fails, with nothing changed, when a CA file cannot be used.
+    pub(crate) fn compile(
+        config: &config::Config,
+        revision: u64,
+        with: &Ingredients<'_>,
+    ) -> Result<Self, TlsError> {
+        let mut probes = Vec::new();
+        let upstream = upstream(config, with, &mut probes)?;
+        let mut routes = Routes::default();
+        for site in &config.sites {
+            let compiled = Arc::new(compile_site(config, site, with, &mut probes)?);
+            for host in &site.hosts {
+                routes.add(host, &compiled);
+            }
+        }
+        Ok(Self {
+            revision,
+            routes,
+            upstream,
+            trust: config.listen.trust.clone(),
+            ranges_max: config.limits.ranges,
+            log_query: config.log.query,
+            probes,
+        })
+    }
+
+    /// Whether the word of whoever connects from `address` about its client is believed.
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.trust.iter().any(|network| network.contains(&address))
+    }
+}
+
+impl FieldRules {
+    fn new(rules: &config::HeaderRules) -> Self {
+        Self { remove: rules.remove.clone(), set: rules.set.clone(), add: rules.add.clone() }
+    }
+
+    /// Whether there is nothing to do.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.remove.is_empty() && self.set.is_empty() && self.add.is_empty()
+    }
+
+    /// Changes the fields: removal first, then what is set, then what is added.
+    pub(crate) fn apply(&self, headers: &mut http::HeaderMap) {
+        for name in &self.remove {
+            headers.remove(name);
+        }
+        for (name, value) in &self.set {
+            headers.insert(name, value.clone());
+        }
+        for (name, value) in &self.add {
+            headers.append(name, value.clone());
+        }
+    }
+}
+
+impl Compress {
+    /// Whether a body of this type, and of this length if it is known, is worth compressing.
+    pub(crate) fn wants(&self, content_type: Option<&HeaderValue>, length: Option<u64>) -> bool {
+        if self.codings.is_empty()
+            || length.is_some_and(|bytes| !(self.bytes_min..=self.bytes_max).contains(&bytes))
+        {
+            return false;
+        }
+        let Some(Ok(content_type)) = content_type.map(HeaderValue::to_str) else { return false };
+        let essence = content_type.split(';').next().unwrap_or("").trim();
+        self.types.iter().any(|wanted| match wanted.strip_suffix('*') {
+            Some(prefix) => {
+                essence.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+            }
+            None => essence.eq_ignore_ascii_case(wanted),
+        })
+    }
+}
+
+fn upstream(
+    config: &config::Config,
+    with: &Ingredients<'_>,
+    probes: &mut Vec<Probe>,
+) -> Result<Upstream, TlsError> {
+    let from = &config.upstream;
+    let rules = health_rules(from);
+    let deadlines = deadlines(from.timeouts());
+    let load = |file| (with.load_trust)(file, Trust::Beside);
+    let trust = from.ca_file.as_deref().map(load).transpose()?;
+    let mut tier = |tier, urls: &[config::Url]| {
+        let hops: Vec<Arc<Hop>> = urls
+            .iter()
+            .map(|url| {
+                with.hops.hop(tier, &url.to_string(), target(url, trust.as_ref(), None), rules)
+            })
+            .collect();
+        probes.extend(hops.iter().filter(|_| !from.health_interval.is_zero()).map(|hop| Probe {
+            hop: Arc::clone(hop),
+            host: hop.target.authority(),
+            path: from.health_path.as_ref().map(|path| path.as_str().to_owned()),
+            interval: from.health_interval,
+            limit: deadlines.first_byte,
+        }));
+        Tiered::new(hops)
+    };
+    let parents = tier(Tier::Parent, &from.parents);
+    let own = from.own_peer(&config.listen);
+    let peers = tier(Tier::Peer, &from.peers);
+    let own_peer = own.and_then(|own| from.peers.get(own)).map(|url| Arc::from(url.to_string()));
+    probes.retain(|probe| {
+        probe.hop.tier != Tier::Peer || own_peer.as_ref().is_none_or(|own| *own != probe.hop.url)
+    });
+    Ok(Upstream {
+        parents,
+        peers,
+        own_peer,
+        peer_copy: from.peer_copy,
+        origin_fallback: from.origin_fallback,
+        load_factor: from.load_factor,
+        deadlines,
+    })
+}
+
+fn compile_site(
+    config: &config::Config,
+    site: &config::Site,
+    with: &Ingredients<'_>,
+    probes: &mut Vec<Probe>,
+) -> Result<Site, TlsError> {
+    let name = site.name.to_string();
+    let rules = health_rules(&config.upstream);
+    let trust = match (&site.ca_file, &config.upstream.ca_file) {
+        (Some(file), _) => Some((with.load_trust)(file, Trust::Instead)?),
+        (None, Some(file)) => Some((with.load_trust)(file, Trust::Beside)?),
+        (None, None) => None,
+    };
+    let deadlines = deadlines(site.timeouts(&config.upstream));
+    let origin_host = site.origin_host.as_ref().map(ToString::to_string);
+    let verify_name = site.verify_name.as_ref().map(config::HostName::as_str);
+    let mut hops = Vec::with_capacity(site.origin.len());
+    for origin in &site.origin {
+        let target = target(&origin.url, trust.as_ref(), verify_name);
+        let hop = with.hops.hop(Tier::Origin, &origin.url.to_string(), target, rules);
+        if !site.health_interval.is_zero() {
+            probes.push(Probe {
+                host: origin_host.clone().unwrap_or_else(|| hop.target.authority()),
+                hop: Arc::clone(&hop),
+                path: site.health_path.as_ref().map(|path| path.as_str().to_owned()),
+                interval: site.health_interval,
+                limit: deadlines.first_byte,
+            });
+        }
+        hops.push((hop, origin.weight.unwrap_or(1) as u32));
+    }
+    let policy = match site.origin_policy {
+        config::OriginPolicy::Ordered => OriginPolicy::Ordered,
+        config::OriginPolicy::Weighted => OriginPolicy::Weighted,
+    };
+    Ok(Site {
+        counters: with.telemetry.site(&name),
+        name,
+        rules: site_rules(site),
+        query: QueryRules {
+            ignore: site.query_ignore.iter().map(|name| name.as_str().to_owned()).collect(),
+            sort: site.query_sort,
+        },
+        origins: Origins { hops, policy },
+        origin_host: origin_host.and_then(|host| HeaderValue::try_from(host).ok()),
+        deadlines,
+        request_rules: FieldRules::new(&site.request_headers),
+        response_rules: FieldRules::new(&site.response_headers),
+        https_redirect: site.https_redirect,
+        compress: Compress {
+            codings: site.compress.0.iter().map(coding).collect(),
+            types: site.compress_types.iter().map(|kind| kind.as_str().to_owned()).collect(),
+            bytes_min: site.compress_min.bytes(),
+            bytes_max: site.compress_max.bytes(),
+        },
+        upgrades: site.websocket,
+        request_bytes_max: site.request_body_max(&config.limits).bytes(),
+    })
+}
+
+fn site_rules(site: &config::Site) -> SiteRules {
+    let some = |span: Duration| (!span.is_zero()).then_some(span);
+    SiteRules {
+        ttl_default: site.ttl_default,
+        ttl_error: some(site.ttl_error),
+        ttl_failure: some(site.ttl_error),
+        ttl_min: site.ttl_min,
+        ttl_max: site.ttl_max,
+        heuristic: site.heuristic,
+        heuristic_max: site.heuristic_max,
+        stale_while_revalidate: site.stale_while_revalidate,
+        stale_if_error: site.stale_if_error,
+        client_directives: match site.client_cache_control {
+            config::ClientCacheControl::Honour => ClientDirectives::Honour,
+            config::ClientCacheControl::Ignore => ClientDirectives::Ignore,
+        },
+        vary_languages: site.vary_languages.iter().map(|it| it.as_str().to_owned()).collect(),
+        set_cookie: if site.store_set_cookie { SetCookie::Strip } else { SetCookie::WhenExplicit },
+        hit_for_miss: site.hit_for_miss,
+        ..SiteRules::default()
+    }
+}
+
+fn coding(coding: &config::Coding) -> Coding {
+    match coding {
+        config::Coding::Brotli => Coding::Brotli,
+        config::Coding::Zstd => Coding::Zstd,
+        config::Coding::Gzip => Coding::Gzip,
+    }
+}
+
+fn target(url: &config::Url, trust: Option<&ClientTls>, verify_name: Option<&str>) -> Target {
+    let scheme = match url.scheme {
+        config::UrlScheme::Http => UpstreamScheme::Http,
+        config::UrlScheme::Https => UpstreamScheme::Https,
+        config::UrlScheme::H2c => UpstreamScheme::Http2Clear,
+    };
+    let mut target = Target::new(scheme, &url.host, url.port);
+    if let Some(trust) = trust {
+        target = target.with_tls(trust.clone());
+    }
+    match verify_name {
+        Some(name) => target.with_verify_name(name),
+        None => target,
+    }
+}
+
+fn deadlines(timeouts: config::Timeouts) -> Deadlines {
+    Deadlines { connect: timeouts.connect, first_byte: timeouts.first_byte, idle: timeouts.idle }
+}
+
+fn health_rules(upstream: &config::Upstream) -> HealthRules {
+    let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    HealthRules {
+        fail_count: u32::try_from(upstream.fail_count).unwrap_or(u32::MAX),
+        down_ms: millis(upstream.mark_down),
+        down_ms_max: millis(upstream.mark_down_max),
+    }
+}

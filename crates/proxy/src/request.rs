@@ -1,0 +1,289 @@
+//! The life of a request, from its head to the first byte of its answer. Edges and parents run the
+//! same function; page two is `fetch.rs`.
+//!
+//! ```text
+//! admit -> route -> normalize -> lookup -+- fresh --------------------+
+//!                                        +- stale -> refresh behind --+
+//!                                        +- filling -> join the fill -+-> transform -> deliver -> log
+//!                                        +- miss -> fetch ------------+
+//!                                        +- pass -> fetch, no store --+
+//! ```
+
+use crate::admit::{self, Arrival};
+use crate::body::Body;
+use crate::deliver;
+use crate::fetch;
+use crate::ledger::{Ledger, Origin};
+use crate::node::Core;
+use crate::normalize::{self, Ask};
+use crate::plan::{Plan, Site};
+use crate::request_id::RequestId;
+use crate::rescue::Failure;
+use crate::route;
+use crate::transform;
+use crate::upgrade;
+use crate::upstream::InFlight;
+use http::{HeaderValue, Method, Request, Response, Version, header};
+use selvedge_net::{Connection, Protocol, Refusal, RequestBody, UpstreamBody};
+use selvedge_policy::target::normalize_host;
+use selvedge_policy::{Fwd, Reuse, Why, reuse};
+use selvedge_store::{FillReader, Head, Object};
+use selvedge_telemetry::{CacheResult, StaleReason};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What is known of a request whatever becomes of it.
+pub(crate) struct Visit {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) ledger: Ledger,
+    pub(crate) id: RequestId,
+    pub(crate) method: Method,
+    pub(crate) version: Version,
+    pub(crate) accept: Option<HeaderValue>,
+}
+
+/// An answer that has been found, before it takes the form in which this client gets it.
+pub(crate) struct Served {
+    pub(crate) what: What,
+    pub(crate) trail: Trail,
+}
+
+/// Where the answer comes from.
+pub(crate) enum What {
+    /// The store.
+    Object(Arc<Object>),
+    /// A fill that still runs.
+    Fill(FillReader, Arc<Head>),
+    /// The next hop; it is not for sharing.
+    Passed(Response<UpstreamBody>, InFlight),
+    /// This node sends the client to HTTPS.
+    Redirect(HeaderValue),
+    /// The connection leaves HTTP.
+    Switch(Response<()>),
+}
+
+/// How it was found, in the words of the log and of Cache-Status.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trail {
+    pub(crate) cache: CacheResult,
+    pub(crate) fwd: Option<Fwd>,
+    pub(crate) fwd_status: Option<u16>,
+    pub(crate) stored: bool,
+    pub(crate) collapsed: bool,
+    pub(crate) detail: Option<&'static str>,
+}
+
+/// What the store says to a request.
+enum Found {
+    Fresh(Arc<Object>),
+    Stale(Arc<Object>, StaleReason),
+    Passing,
+    Missing(Option<Arc<Object>>, Fwd, Option<&'static str>),
+    Refused,
+}
+
+/// Answers one request.
+pub(crate) async fn serve(
+    core: &Rc<Core>,
+    req: Request<RequestBody>,
+    connection: &Rc<Connection>,
+) -> Response<Body> {
+    let plan = core.node.plan();
+    let arrival = Arrival::of(&plan, req.headers(), connection);
+    let mut visit = Visit::begin(core, plan, &arrival, &req, connection);
+    match live(core, arrival, req, connection, &mut visit).await {
+        Ok((ask, served)) => deliver::deliver(core, &ask, served, visit),
+        Err(failure) => deliver::refuse(core, &failure, visit),
+    }
+}
+
+/// The steps, in order.
+async fn live(
+    core: &Rc<Core>,
+    arrival: Arrival,
+    req: Request<RequestBody>,
+    connection: &Rc<Connection>,
+    visit: &mut Visit,
+) -> Result<(Rc<Ask>, Served), Failure> {
+    admit::admit(&core.node.name, &req)?;
+    let host = authority(&req, &arrival)?;
+    let site = find_site(&visit.plan, &host, connection)?;
+    visit.ledger.at_site(&site);
+    let (parts, body) = req.into_parts();
+    let seed = &core.node.seed;
+    let ask = Rc::new(Ask::new(&visit.plan, &site, seed, arrival, visit.id, host, parts)?);
+    if let Some(location) = normalize::https_location(&ask).filter(|_| site.https_redirect) {
+        return Ok((ask, Served { what: What::Redirect(location), trail: Trail::LOCAL }));
+    }
+    let served = if ask.upgrade.is_some() {
+        upgrade::switch(core, &ask, connection, &mut visit.ledger).await?
+    } else if ask.is_for_cache() {
+        match lookup(core, &ask) {
+            Found::Fresh(object) => Served::stored(object, Trail::HIT),
+            Found::Stale(object, reason) => {
+                if reason == StaleReason::WhileRevalidate {
+                    fetch::refresh_behind(core, &ask, &object);
+                }
+                site.counters.here().stale_served(reason);
+                Served::stored(object, Trail::stale(reason))
+            }
+            Found::Passing => {
+                Box::pin(fetch::pass(core, &ask, body, Trail::HIT_FOR_MISS, &mut visit.ledger))
+                    .await?
+            }
+            Found::Missing(stale, fwd, detail) => {
+                let trail = Trail::miss(fwd, detail);
+                Box::pin(fetch::obtain(core, &ask, stale, trail, &mut visit.ledger)).await?
+            }
+            Found::Refused => return Err(Failure::OnlyIfCached),
+        }
+    } else {
+        Box::pin(fetch::pass(core, &ask, body, Trail::METHOD, &mut visit.ledger)).await?
+    };
+    let served = match transform::coding_for(&ask, &served) {
+        None => served,
+        Some(coding) => transform::encode(core, &ask, served, coding).await?,
+    };
+    Ok((ask, served))
+}
+
+/// The one host that key, routing and origin go by.
+fn authority(req: &Request<RequestBody>, arrival: &Arrival) -> Result<String, Failure> {
+    let authority = selvedge_net::authority(req).map_err(Failure::Refused)?;
+    normalize_host(authority, arrival.scheme)
+        .map(std::borrow::Cow::into_owned)
+        .map_err(|_| Failure::Refused(Refusal::HostInvalid))
+}
+
+/// The site of a host. Over TLS the host must be the one that the handshake named: a certificate
+/// was chosen for that one (RFC 9110 7.4).
+fn find_site(plan: &Plan, host: &str, connection: &Connection) -> Result<Arc<Site>, Failure> {
+    let name = route::host_of(host);
+    let sni = connection.tls().and_then(|tls| tls.sni.as_deref());
+    if sni.is_some_and(|sni| sni != name) {
+        return Err(Failure::Misdirected);
+    }
+    plan.routes.find(name).cloned().ok_or(Failure::UnknownHost)
+}
+
+fn lookup(core: &Core, ask: &Ask) -> Found {
+    let rules = &ask.site.rules;
+    let nothing = |fwd| {
+        if ask.directives.refuses_fetch(rules) {
+            Found::Refused
+        } else {
+            Found::Missing(None, fwd, None)
+        }
+    };
+    let Some(entry) = core.node.store.lookup(ask.key, &ask.full_key) else {
+        return nothing(Fwd::UriMiss);
+    };
+    let now = core.node.now();
+    let Some(object) = entry.select(&ask.headers, rules) else {
+        return match nothing(Fwd::VaryMiss) {
+            Found::Missing(..) if entry.passing(now) => Found::Passing,
+            found => found,
+        };
+    };
+    match reuse(&object.meta, &ask.directives, rules, now) {
+        Reuse::Fresh => Found::Fresh(Arc::clone(object)),
+        Reuse::Stale => Found::Stale(Arc::clone(object), StaleReason::ClientAllowed),
+        Reuse::StaleWhileRevalidate => {
+            Found::Stale(Arc::clone(object), StaleReason::WhileRevalidate)
+        }
+        Reuse::Revalidate(why) => {
+            let fwd = if why == Why::Stale { Fwd::Stale } else { Fwd::Request };
+            let detail = (why != Why::Stale).then(|| why.word());
+            Found::Missing(Some(Arc::clone(object)), fwd, detail)
+        }
+        Reuse::OnlyIfCachedMiss => Found::Refused,
+    }
+}
+
+impl Visit {
+    fn begin(
+        core: &Core,
+        plan: Arc<Plan>,
+        arrival: &Arrival,
+        req: &Request<RequestBody>,
+        connection: &Connection,
+    ) -> Self {
+        let told = req.headers().get("x-request-id").filter(|_| arrival.trusted);
+        let id = told.and_then(RequestId::parse).unwrap_or_else(|| core.node.ids.next());
+        let protocol = match (connection.protocol(), req.version()) {
+            (Protocol::Http2, _) => "HTTP/2",
+            (Protocol::Http1, Version::HTTP_10) => "HTTP/1.0",
+            (Protocol::Http1, _) => "HTTP/1.1",
+        };
+        let host = selvedge_net::authority(req).unwrap_or("");
+        let ledger = Ledger::open(
+            &core.node,
+            id,
+            &Origin {
+                client_ip: arrival.client,
+                protocol,
+                tls_version: connection.tls().map(|tls| tls.version),
+                scheme: arrival.scheme,
+                method: req.method(),
+                host,
+                path: req.uri().path(),
+                query: req.uri().query(),
+                headers: req.headers(),
+            },
+        );
+        Self {
+            plan,
+            ledger,
+            id,
+            method: req.method().clone(),
+            version: req.version(),
+            accept: req.headers().get(header::ACCEPT).cloned(),
+        }
+    }
+}
+
+impl Served {
+    pub(crate) fn stored(object: Arc<Object>, trail: Trail) -> Self {
+        Self { what: What::Object(object), trail }
+    }
+
+    /// The head of a response that may be shared.
+    pub(crate) fn shared_head(&self) -> Option<&Arc<Head>> {
+        match &self.what {
+            What::Object(object) => Some(&object.head),
+            What::Fill(_, head) => Some(head),
+            What::Passed(..) | What::Redirect(_) | What::Switch(_) => None,
+        }
+    }
+}
+
+impl Trail {
+    const fn new(cache: CacheResult) -> Self {
+        Self { cache, fwd: None, fwd_status: None, stored: false, collapsed: false, detail: None }
+    }
+
+    /// Answered by this node itself.
+    pub(crate) const LOCAL: Self = Self::new(CacheResult::Local);
+    /// Answered from the store.
+    pub(crate) const HIT: Self = Self::new(CacheResult::Hit);
+    /// Gone on without waiting: the last answer was not for sharing.
+    pub(crate) const HIT_FOR_MISS: Self = Self {
+        fwd: Some(Fwd::UriMiss),
+        detail: Some("hit_for_miss"),
+        ..Self::new(CacheResult::HitForMiss)
+    };
+    /// Gone on because of its method.
+    pub(crate) const METHOD: Self = Self { fwd: Some(Fwd::Method), ..Self::new(CacheResult::Pass) };
+    /// Switched to another protocol.
+    pub(crate) const TUNNEL: Self =
+        Self { fwd: Some(Fwd::Bypass), ..Self::new(CacheResult::Tunnel) };
+
+    /// Answered from the store after its lifetime.
+    pub(crate) const fn stale(reason: StaleReason) -> Self {
+        Self { detail: Some(reason.word()), ..Self::new(CacheResult::Stale) }
+    }
+
+    const fn miss(fwd: Fwd, detail: Option<&'static str>) -> Self {
+        Self { fwd: Some(fwd), detail, ..Self::new(CacheResult::Miss) }
+    }
+}

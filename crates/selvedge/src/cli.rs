@@ -1,0 +1,65 @@
+//! The command line: what can be asked of the binary.
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// A CDN that one team can run: one binary, one role per process.
+#[derive(Debug, Parser)]
+#[command(name = "selvedge", version, about, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 well, 64 bad usage or configuration, 70 a bug of ours, \
+                        75 try again (an address is taken, a file cannot be read).\n\
+                        Every configuration key: configs/README.md, or `selvedge keys`.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run an edge: the cache that clients talk to
+    Edge(RoleArgs),
+    /// Run a parent: the cache that edges ask before anyone asks an origin
+    Parent(RoleArgs),
+    /// Run a whole CDN on loopback: a sample origin, a parent and an edge, until Ctrl-C
+    Demo(DemoArgs),
+    /// Check a configuration file: all that a start does, except bind
+    Check(CheckArgs),
+    /// Print every configuration key with its type, bounds, default and meaning (Markdown)
+    Keys,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell to complete for
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What a role needs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RoleArgs {
+    /// The configuration file (TOML). SIGHUP reads it again, SIGTERM drains and ends
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// End when the process that started this one ends
+    #[arg(long, hide = true)]
+    pub(crate) die_with_starter: bool,
+}
+
+/// What `check` needs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckArgs {
+    /// The configuration file (TOML)
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Check it as this role's; they differ only in whom they trust when `listen.trust` is absent
+    #[arg(long, value_enum, default_value_t = crate::role::Role::Edge)]
+    pub(crate) role: crate::role::Role,
+}
+
+/// What `demo` needs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DemoArgs {
+    /// Show the access log of both caches
+    #[arg(long)]
+    pub(crate) log: bool,
+}

@@ -1,0 +1,216 @@
+//! `selvedge demo`: a whole CDN on loopback, without root: a sample origin, a parent and an edge.
+//!
+//! The caches are child processes of this one, started with configuration files like any other node:
+//! what the demo shows is what production runs.
+
+mod origin;
+mod pages;
+
+use crate::cli::DemoArgs;
+use crate::problem::Problem;
+use crate::process::{self, Signals};
+use std::io::{BufRead, BufReader};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// How long a cache may take to come up, and to go.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Where everything runs.
+struct Ports {
+    origin: SocketAddr,
+    parent: SocketAddr,
+    parent_admin: SocketAddr,
+    edge: SocketAddr,
+    edge_tls: SocketAddr,
+    edge_admin: SocketAddr,
+}
+
+/// Runs the demo until Ctrl-C.
+pub(crate) fn run(args: &DemoArgs) -> Result<(), Problem> {
+    let system = |what| move |error| Problem::System(what, error);
+    let folder = tempfile::Builder::new()
+        .prefix("selvedge-demo-")
+        .tempdir()
+        .map_err(system("cannot make a folder for the demo"))?;
+    process::raise_file_limit();
+    let origin = origin::start(free(9000))?;
+    let ports = Ports {
+        origin: origin.address(),
+        parent: free(8180),
+        parent_admin: free(9181),
+        edge: free(8080),
+        edge_tls: free(8443),
+        edge_admin: free(9180),
+    };
+    write_files(folder.path(), &ports, args.log)
+        .map_err(system("cannot write the demo's configuration"))?;
+    let parent = Cache::start("parent", &folder.path().join("parent.toml"))?;
+    let edge = Cache::start("edge", &folder.path().join("edge.toml"))?;
+    process::print(&tour(&ports, folder.path()));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(system("cannot start"))?;
+    let mut caches = [edge, parent];
+    let ended = runtime.block_on(watch(&mut caches));
+    process::say("stopping");
+    for cache in &mut caches {
+        cache.stop();
+    }
+    origin.stop();
+    ended
+}
+
+/// Waits for Ctrl-C, or for a part that ends by itself.
+async fn watch(caches: &mut [Cache]) -> Result<(), Problem> {
+    let mut signals =
+        Signals::listen().map_err(|error| Problem::System("cannot listen to signals", error))?;
+    loop {
+        tokio::select! {
+            wish = signals.next() => {
+                if wish == process::Wish::Drain {
+                    return Ok(());
+                }
+            }
+            () = tokio::time::sleep(Duration::from_millis(200)) => {
+                for cache in caches.iter_mut() {
+                    if cache.has_ended() {
+                        return Err(Problem::DemoEnded(cache.name));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The wanted port of loopback, or any other if it is taken.
+fn free(port: u16) -> SocketAddr {
+    let wanted = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+    let any = SocketAddr::new(wanted.ip(), 0);
+    TcpListener::bind(wanted)
+        .or_else(|_| TcpListener::bind(any))
+        .and_then(|listener| listener.local_addr())
+        .unwrap_or(wanted)
+}
+
+/// A cache that runs as a child of this process.
+struct Cache {
+    name: &'static str,
+    child: Child,
+}
+
+impl Cache {
+    /// Starts a cache and waits until it says that it is ready.
+    fn start(name: &'static str, config: &Path) -> Result<Self, Problem> {
+        let system = |error| Problem::System("cannot start a cache of the demo", error);
+        let own = std::env::current_exe().map_err(system)?;
+        let mut child = Command::new(own)
+            .arg(name)
+            .arg("--die-with-starter")
+            .arg("--config")
+            .arg(config)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(system)?;
+        let (ready, is_ready) = mpsc::sync_channel(1);
+        if let Some(stderr) = child.stderr.take() {
+            std::thread::spawn(move || relay(name, BufReader::new(stderr), &ready));
+        }
+        let mut cache = Self { name, child };
+        if is_ready.recv_timeout(PATIENCE).is_err() {
+            cache.stop();
+            return Err(Problem::DemoEnded(name));
+        }
+        Ok(cache)
+    }
+
+    fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Asks it to end in good order, and waits until it has.
+    fn stop(&mut self) {
+        if let Some(pid) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
+            // It may have had the same Ctrl-C and be gone already.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Passes on what a cache says, but for its first lines, which the demo says better.
+fn relay(name: &str, lines: impl BufRead, ready: &mpsc::SyncSender<()>) {
+    for line in lines.lines().map_while(Result::ok) {
+        if line == "selvedge: ready" {
+            let _ = ready.try_send(());
+        } else if !line.starts_with("selvedge: listening") {
+            process::say(&format!("{name}: {}", line.trim_start_matches("selvedge: ")));
+        }
+    }
+}
+
+fn write_files(folder: &Path, ports: &Ports, log: bool) -> std::io::Result<()> {
+    let names = ["www.shop.test", "news.test", "localhost", "127.0.0.1"].map(str::to_owned);
+    let made = rcgen::generate_simple_self_signed(names).map_err(std::io::Error::other)?;
+    std::fs::write(folder.join("edge.pem"), made.cert.pem())?;
+    std::fs::write(folder.join("edge.key"), made.signing_key.serialize_pem())?;
+    let access = if log { "stdout" } else { "off" };
+    let sites = format!(
+        "[[site]]\nname = \"shop\"\nhosts = [\"www.shop.test\", \"*.shop.test\"]\n\
+         origin = [\"http://{0}\"]\n\n\
+         [[site]]\nname = \"news\"\nhosts = [\"*\"]\norigin = [\"http://{0}\"]\n",
+        ports.origin
+    );
+    let parent = format!(
+        "[node]\nname = \"demo-parent\"\nworkers = 1\ndrain_timeout = \"3s\"\n\
+         [listen]\nhttp = [\"{}\"]\n[admin]\nlisten = \"{}\"\n[cache]\nmemory = \"64MiB\"\n\
+         [log]\naccess = \"{access}\"\nlevel = \"warn\"\n\n{sites}",
+        ports.parent, ports.parent_admin
+    );
+    std::fs::write(folder.join("parent.toml"), parent)?;
+    let edge = format!(
+        "[node]\nname = \"demo-edge\"\nworkers = 1\ndrain_timeout = \"3s\"\n\
+         [listen]\nhttp = [\"{}\"]\nhttps = [\"{}\"]\n[admin]\nlisten = \"{}\"\n\
+         [cache]\nmemory = \"64MiB\"\n[[certificate]]\ncert = \"edge.pem\"\nkey = \"edge.key\"\n\
+         [upstream]\nparents = [\"http://{}\"]\n[log]\naccess = \"{access}\"\nlevel = \"warn\"\n\n\
+         {sites}",
+        ports.edge, ports.edge_tls, ports.edge_admin, ports.parent
+    );
+    std::fs::write(folder.join("edge.toml"), edge)
+}
+
+fn tour(ports: &Ports, folder: &Path) -> String {
+    let Ports { origin, parent, parent_admin, edge, edge_tls, edge_admin } = ports;
+    let tls_port = edge_tls.port();
+    let shop = format!("-k --connect-to www.shop.test:443:{edge_tls} https://www.shop.test");
+    format!(
+        "\nA CDN on loopback: client -> edge -> parent -> origin\n\n\
+         \x20 edge    http://{edge}  https://{edge_tls}  admin http://{edge_admin}\n\
+         \x20 parent  http://{parent}  admin http://{parent_admin}\n\
+         \x20 origin  http://{origin}\n\
+         \x20 files   {folder}\n\n\
+         Try, and look at Cache-Status and Age:\n\n\
+         \x20 curl -sik https://localhost:{tls_port}/ | head -20      # asked of the origin\n\
+         \x20 curl -sik https://localhost:{tls_port}/ | head -20      # answered by the edge\n\
+         \x20 curl -si {shop}/clock\n\
+         \x20 curl -si -H 'Host: www.shop.test' http://{edge}/cart    # private: never kept\n\
+         \x20 curl -si -H 'Accept-Language: de' http://{edge}/hello   # one variant a language\n\
+         \x20 curl -si -r 0-15 http://{edge}/film.bin -o /dev/null -D -\n\
+         \x20 curl -si --compressed http://{edge}/style.css -o /dev/null -D -\n\
+         \x20 curl -s http://{edge_admin}/metrics | grep selvedge_requests\n\n\
+         Ctrl-C stops it all.\n",
+        folder = folder.display(),
+    )
+}

@@ -1,0 +1,87 @@
+//! Why a command could not do what it was asked, and the exit code that says so.
+
+use selvedge_config::Faults;
+use selvedge_net::{BindError, TlsError};
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Bad usage or configuration (EX_USAGE).
+pub(crate) const USAGE: u8 = 64;
+/// A bug of ours (EX_SOFTWARE).
+const BUG: u8 = 70;
+/// Try again: something outside is in the way (EX_TEMPFAIL).
+const TRY_AGAIN: u8 = 75;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    /// The configuration file cannot be read.
+    Read(PathBuf, io::Error),
+    /// The configuration is wrong.
+    Config(Faults),
+    /// A certificate or key is wrong.
+    Tls(TlsError),
+    /// A value can only change with a restart.
+    Restart(Vec<&'static str>),
+    /// An address is taken or not ours.
+    Bind(BindError),
+    /// The access log cannot be opened.
+    Log(io::Error),
+    /// Something that should not fail did.
+    System(&'static str, io::Error),
+    /// A worker ended although nobody asked it to.
+    WorkerLost,
+    /// A part of the demo ended.
+    DemoEnded(&'static str),
+}
+
+impl Problem {
+    /// The exit code.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Read(..) | Self::Config(_) | Self::Tls(_) | Self::Restart(_) => USAGE,
+            Self::Bind(BindError::NoCertificates) => USAGE,
+            Self::Bind(_) | Self::Log(_) | Self::System(..) | Self::DemoEnded(_) => TRY_AGAIN,
+            Self::WorkerLost => BUG,
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(file, error) => write!(f, "cannot read {}: {error}", file.display()),
+            Self::Config(faults) => write!(f, "the configuration is not valid\n{faults}"),
+            Self::Tls(error) => error.fmt(f),
+            Self::Restart(keys) => write!(
+                f,
+                "only a restart can change {}; set it back, or restart the node",
+                keys.join(", ")
+            ),
+            Self::Bind(error) => error.fmt(f),
+            Self::Log(error) => write!(f, "cannot open the access log: {error}"),
+            Self::System(what, error) => write!(f, "{what}: {error}"),
+            Self::WorkerLost => f.write_str("a worker ended by itself: this is a bug"),
+            Self::DemoEnded(part) => write!(f, "the {part} of the demo ended by itself"),
+        }
+    }
+}
+
+impl From<Faults> for Problem {
+    fn from(faults: Faults) -> Self {
+        Self::Config(faults)
+    }
+}
+
+impl From<TlsError> for Problem {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(error)
+    }
+}
+
+impl From<BindError> for Problem {
+    fn from(error: BindError) -> Self {
+        Self::Bind(error)
+    }
+}

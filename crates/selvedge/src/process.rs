@@ -1,0 +1,65 @@
+//! The process: what it prints, its limits, its signals.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::io::Write;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Tells the operator something, on standard error. A closed pipe is no reason to fail.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "selvedge: {text}");
+}
+
+/// Prints what was asked for, on standard output.
+pub(crate) fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes());
+    if !text.ends_with('\n') {
+        let _ = out.write_all(b"\n");
+    }
+    let _ = out.flush();
+}
+
+/// Lets the process open as many files as the system allows it: connections are files.
+pub(crate) fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if setrlimit(Resource::Nofile, raised).is_err() {
+        tracing::warn!("the limit of open files could not be raised");
+    }
+}
+
+/// What the operator asks of a running process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// SIGTERM or SIGINT: finish what runs, and end.
+    Drain,
+    /// SIGHUP: read the configuration again.
+    Reload,
+}
+
+/// The signals the process listens to.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Listens from now on. To be called inside a runtime.
+    pub(crate) fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// The next wish.
+    pub(crate) async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.terminate.recv() => Wish::Drain,
+            _ = self.interrupt.recv() => Wish::Drain,
+            _ = self.hang_up.recv() => Wish::Reload,
+        }
+    }
+}

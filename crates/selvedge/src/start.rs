@@ -1,0 +1,311 @@
+//! A role from its configuration file to its end: prepare, bind, serve, reload, drain.
+
+use crate::admin::Admin;
+use crate::cli::RoleArgs;
+use crate::prepare::{Prepared, prepare};
+use crate::problem::Problem;
+use crate::process::{self, Signals, Wish};
+use crate::reload::Reloader;
+use crate::role::Role;
+use selvedge_config as config;
+use selvedge_net::{
+    Certificates, Client, ClientSettings, ClientShared, ClientTls, Clock, Counters, Http2Limits,
+    Limits, Running, Server, Settings, Timeouts,
+};
+use selvedge_proxy::{Node, Parts};
+use selvedge_store::{CounterKind, Store};
+use selvedge_telemetry::{
+    AccessLog, AccessSettings, DiagnosticsFormat, LogFormat, LogTarget, Sample, Telemetry,
+    install_diagnostics,
+};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often a running node looks whether its workers are still there.
+const WATCH: Duration = Duration::from_millis(500);
+/// How long the last lines of the access log may take to be written.
+const LOG_FLUSH: Duration = Duration::from_secs(5);
+
+/// Runs a role until it is told to end.
+pub(crate) fn run(role: Role, args: &RoleArgs) -> Result<(), Problem> {
+    if args.die_with_starter {
+        let signal = Some(rustix::process::Signal::TERM);
+        rustix::process::set_parent_process_death_signal(signal)
+            .map_err(|error| Problem::System("cannot watch the starting process", error.into()))?;
+    }
+    let prepared = prepare(&args.config, role)?;
+    let level = prepared.config.log.level.word();
+    // Fails only when diagnostics are set up twice, which this process does not do.
+    let _ = install_diagnostics(level, DiagnosticsFormat::Text);
+    process::raise_file_limit();
+    let running = Service::start(role, args, prepared)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::System("cannot start", error))?;
+    runtime.block_on(running.watch())
+}
+
+/// A node that serves.
+struct Service {
+    telemetry: Arc<Telemetry>,
+    access_log: Arc<AccessLog>,
+    traffic: Running,
+    side_door: Option<Running>,
+    reloader: Reloader,
+}
+
+impl Service {
+    /// Binds every address, then serves.
+    fn start(role: Role, args: &RoleArgs, prepared: Prepared) -> Result<Self, Problem> {
+        let Prepared { config, certificates, warnings, files } = prepared;
+        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let clock = Clock::start();
+        let certificates = if certificates.is_empty() {
+            None
+        } else {
+            Some(Certificates::from_pem(&certificates, clock.now_wall_s())?.0)
+        };
+        let telemetry = Telemetry::new(config.node.name.as_str());
+        let counters = Arc::new(Counters::default());
+        let store = store(&config);
+        register(&telemetry, &counters, &store, certificates.as_ref());
+        let access_log =
+            AccessLog::open(access_settings(&config, &files), &telemetry).map_err(Problem::Log)?;
+        let parts = Parts {
+            store,
+            telemetry: Arc::clone(&telemetry),
+            access_log: Arc::clone(&access_log),
+            clock,
+        };
+        let node = Node::new(parts, &config, &|file, trust| files.trust(file, trust))?;
+        let side_door = config.admin.listen.map(admin_server).transpose()?;
+        let server = Server::bind(settings(&config, certificates.clone(), &counters))?;
+        for address in server.http_addresses() {
+            process::say(&format!("listening http {address}"));
+        }
+        for address in server.https_addresses() {
+            process::say(&format!("listening https {address}"));
+        }
+        let side_door = match side_door {
+            Some(server) => {
+                for address in server.http_addresses() {
+                    process::say(&format!("listening admin {address}"));
+                }
+                let telemetry = Arc::clone(&telemetry);
+                Some(server.run(move |_| Admin::new(Arc::clone(&telemetry)))?)
+            }
+            None => None,
+        };
+        let upstream = ClientShared::new(client_settings(&config), ClientTls::load(&[])?, counters);
+        let serving = Arc::clone(&node);
+        let traffic = server.run(move |worker| {
+            let client = Client::new(Arc::clone(&upstream), worker.tasks.clone());
+            serving.handler(client, worker.tasks, worker.index == 0)
+        })?;
+        telemetry.set_ready(true);
+        process::say("ready");
+        tracing::info!(node = %config.node.name, role = role.word(), "serving");
+        let file = args.config.clone();
+        let log = Arc::clone(&access_log);
+        let reloader = Reloader { file, role, config, node, certificates, access_log: log, clock };
+        Ok(Self { telemetry, access_log, traffic, side_door, reloader })
+    }
+
+    /// Does what signals ask, until one asks for the end.
+    async fn watch(mut self) -> Result<(), Problem> {
+        let mut signals = Signals::listen()
+            .map_err(|error| Problem::System("cannot listen to signals", error))?;
+        loop {
+            tokio::select! {
+                wish = signals.next() => match wish {
+                    Wish::Reload => self.reload(),
+                    Wish::Drain => break,
+                },
+                () = tokio::time::sleep(WATCH) => {
+                    if self.traffic.is_finished() {
+                        return Err(Problem::WorkerLost);
+                    }
+                }
+            }
+        }
+        self.drain(&mut signals).await
+    }
+
+    fn reload(&mut self) {
+        match self.reloader.reload() {
+            Ok(warnings) => {
+                warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+                process::say("reloaded");
+            }
+            Err(problem) => {
+                self.telemetry.config_refused();
+                process::say(&format!("reload refused, what runs goes on: {problem}"));
+            }
+        }
+    }
+
+    /// Takes no more connections, finishes what runs, and ends. A second wish ends it at once.
+    async fn drain(self, signals: &mut Signals) -> Result<(), Problem> {
+        let limit = self.reloader.config.node.drain_timeout;
+        process::say(&format!("draining, at most {} s", limit.as_secs()));
+        self.telemetry.set_ready(false);
+        self.reloader.node.stop();
+        self.traffic.drain(limit);
+        while !self.traffic.is_finished() {
+            tokio::select! {
+                wish = signals.next() => {
+                    if wish == Wish::Drain {
+                        self.traffic.drain(Duration::ZERO);
+                    }
+                }
+                () = tokio::time::sleep(Duration::from_millis(5)) => {}
+            }
+        }
+        let clean = self.traffic.join();
+        if let Some(side_door) = self.side_door {
+            side_door.drain(Duration::ZERO);
+            let _ = side_door.join();
+        }
+        if !self.access_log.flush(LOG_FLUSH) {
+            tracing::warn!("the last lines of the access log were not written");
+        }
+        process::say(if clean { "ended" } else { "ended, some requests were cut off" });
+        Ok(())
+    }
+}
+
+fn admin_server(address: SocketAddr) -> Result<Server, Problem> {
+    let settings = Settings {
+        name: "admin".to_owned(),
+        http: vec![address],
+        connections_max: 256,
+        ..Settings::default()
+    };
+    Ok(Server::bind(settings)?)
+}
+
+fn settings(
+    config: &config::Config,
+    certificates: Option<Certificates>,
+    counters: &Arc<Counters>,
+) -> Settings {
+    let limits = &config.limits;
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Settings {
+        name: "worker".to_owned(),
+        http: config.listen.http.clone(),
+        https: config.listen.https.clone(),
+        workers: if config.node.workers == 0 { cores() } else { config.node.workers },
+        connections_max: limits.connections,
+        certificates,
+        limits: Limits {
+            head_bytes_max: limits.header_bytes.as_usize(),
+            field_bytes_max: limits.header_bytes.as_usize(),
+            fields_max: limits.header_count,
+            url_bytes_max: limits.url_bytes.as_usize(),
+            body_bytes_max: limits.request_body_max.bytes(),
+            requests_max: u64::MAX,
+        },
+        timeouts: Timeouts {
+            handshake: limits.tls_handshake_timeout,
+            header: limits.header_timeout,
+            idle: limits.keepalive_timeout,
+            body: limits.body_timeout,
+            send: limits.send_timeout,
+        },
+        http2: Http2Limits {
+            streams_max: u32::try_from(limits.streams).unwrap_or(u32::MAX),
+            ..Http2Limits::default()
+        },
+        counters: Arc::clone(counters),
+        ..Settings::default()
+    }
+}
+
+fn client_settings(config: &config::Config) -> ClientSettings {
+    ClientSettings {
+        connections_max: config.upstream.connections_max,
+        wait: config.upstream.connect_timeout,
+        idle_limit: config.upstream.keepalive,
+        waiters_max: config.limits.connections,
+        ..ClientSettings::default()
+    }
+}
+
+fn store(config: &config::Config) -> Arc<Store> {
+    let settings = selvedge_store::Settings {
+        memory_bytes: config.cache.memory.bytes(),
+        object_bytes_max: config.cache.object_max().bytes(),
+        fill_bytes_max: config.cache.fill_max().bytes(),
+        fills_max: config.limits.fills,
+        variants_max: config.limits.variants,
+        ..selvedge_store::Settings::default()
+    };
+    Store::new(settings, Arc::default())
+}
+
+fn access_settings(config: &config::Config, files: &crate::prepare::Files) -> AccessSettings {
+    AccessSettings {
+        target: match &config.log.access {
+            config::LogTarget::Off => LogTarget::Off,
+            config::LogTarget::Stdout => LogTarget::Stdout,
+            config::LogTarget::Stderr => LogTarget::Stderr,
+            config::LogTarget::File(path) => LogTarget::File(files.resolve(path)),
+        },
+        format: match config.log.format {
+            config::LogFormat::Json => LogFormat::Json,
+            config::LogFormat::Combined => LogFormat::Combined,
+        },
+        queue_bytes: config.log.buffer.as_usize(),
+    }
+}
+
+/// Makes the figures of the other crates part of the export.
+fn register(
+    telemetry: &Arc<Telemetry>,
+    counters: &Arc<Counters>,
+    store: &Arc<Store>,
+    certificates: Option<&Certificates>,
+) {
+    let net = Arc::clone(counters);
+    telemetry.register_source("net", move |each| {
+        net.each(&mut |name, help, value| {
+            // What goes down again is a gauge; the crate names those `_active`.
+            let sample = if name.contains("active") {
+                Sample::gauge(name, help, value as f64)
+            } else {
+                Sample::counter(name.trim_end_matches("_total"), help, value)
+            };
+            each(sample);
+        });
+        net.each_refusal(&mut |word, value| {
+            let help = "Requests refused for their framing or form, by reason";
+            each(Sample::counter("malformed_requests", help, value).label("reason", word));
+        });
+    });
+    let store = Arc::clone(store);
+    telemetry.register_source("store", move |each| {
+        store.counters().each(&mut |name, help, kind, value| {
+            each(match kind {
+                CounterKind::Counter => {
+                    Sample::counter(name.trim_end_matches("_total"), help, value)
+                }
+                CounterKind::Gauge => Sample::gauge(name, help, value as f64),
+            });
+        });
+    });
+    if let Some(certificates) = certificates.cloned() {
+        telemetry.register_source("certificates", move |each| {
+            for expiry in certificates.expiries() {
+                let help = "When a certificate ends, in seconds since 1970";
+                let value = expiry.not_after_wall_s as f64;
+                each(
+                    Sample::gauge("certificate_not_after_seconds", help, value)
+                        .label("file", &expiry.file),
+                );
+            }
+        });
+    }
+}
