@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header};
 use selvedge_policy::range::{self, Range, Ranges};
 use selvedge_policy::validate::{self, Precondition};
-use selvedge_policy::{CacheStatus, forward};
+use selvedge_policy::CacheStatus;
 use selvedge_store::{FillReader, Head, Object};
 use selvedge_telemetry::CacheResult;
 use std::collections::VecDeque;
@@ -55,7 +55,7 @@ pub(crate) fn deliver(core: &Core, ask: &Ask, served: Served, mut visit: Visit) 
             return finish(visit, head.status, head.headers, Source::Empty);
         }
     };
-    add_status(core, ask, &trail, ttl, &mut headers);
+    add_status(core, &trail, ttl, &mut headers);
     if !ask.site.response_rules.is_empty() {
         ask.site.response_rules.apply(&mut headers);
     }
@@ -266,7 +266,7 @@ fn vary_by_encoding(headers: &mut HeaderMap) {
     }
 }
 
-fn add_status(core: &Core, ask: &Ask, trail: &Trail, ttl: Option<i64>, headers: &mut HeaderMap) {
+fn add_status(core: &Core, trail: &Trail, ttl: Option<i64>, headers: &mut HeaderMap) {
     let status = CacheStatus {
         cache: &core.node.name,
         hit: matches!(trail.cache, CacheResult::Hit | CacheResult::Stale),
@@ -278,7 +278,6 @@ fn add_status(core: &Core, ask: &Ask, trail: &Trail, ttl: Option<i64>, headers: 
         detail: trail.detail,
     };
     status.append(headers);
-    forward::append_via(headers, ask.version, &core.node.name);
 }
 
 /// The last fields, and the account that goes with the body.

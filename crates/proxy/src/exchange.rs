@@ -9,7 +9,7 @@ use crate::rescue::{self, Attempt, Failure, Step};
 use crate::upstream::{Hop, InFlight, Route, Tier};
 use http_body::Body as _;
 use selvedge_net::{OutgoingBody, Reply, Reuse, SendFailure};
-use selvedge_policy::{Now, hop};
+use selvedge_policy::{Now, forward, hop};
 use std::sync::Arc;
 
 /// An answer from a next hop.
@@ -127,6 +127,8 @@ async fn send(
     if reply.upgrade.is_none() {
         hop::strip_hop_by_hop(reply.response.headers_mut());
     }
+    let version = reply.response.version();
+    forward::append_via(reply.response.headers_mut(), version, &core.node.name);
     Ok(reply)
 }
 
