@@ -1,0 +1,123 @@
+//! A node's configuration as a test writes it: only the keys that matter to the test.
+
+use crate::tls::Identity;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+/// The configuration of one node.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    sections: BTreeMap<String, BTreeMap<String, Value>>,
+    identities: Vec<Identity>,
+    sites: Vec<Site>,
+}
+
+/// One `[[site]]`.
+#[derive(Clone, Debug)]
+pub struct Site {
+    keys: BTreeMap<String, Value>,
+}
+
+impl Site {
+    /// A site of any host name with one origin.
+    #[must_use]
+    pub fn any(origin: &str) -> Self {
+        Self::new("any", &["*"], &[origin])
+    }
+
+    /// A site.
+    #[must_use]
+    pub fn new(name: &str, hosts: &[&str], origins: &[&str]) -> Self {
+        let site = Self { keys: BTreeMap::new() };
+        site.set("name", name).set("hosts", hosts).set("origin", origins)
+    }
+
+    /// Sets a key.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.keys.insert(key.to_owned(), value.into());
+        self
+    }
+}
+
+impl NodeConfig {
+    /// A node of this name on free ports, with the admin listener and plain HTTP.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        let config = Self { sections: BTreeMap::new(), identities: Vec::new(), sites: Vec::new() };
+        config
+            .set("node", "name", name)
+            .set("node", "workers", 2)
+            .set("listen", "http", vec!["127.0.0.1:0"])
+            .set("admin", "listen", "127.0.0.1:0")
+            .set("cache", "memory", "64MiB")
+            .set("log", "access", "stdout")
+    }
+
+    /// Sets a key of a table.
+    #[must_use]
+    pub fn set(mut self, section: &str, key: &str, value: impl Into<Value>) -> Self {
+        self.sections.entry(section.to_owned()).or_default().insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Adds a site.
+    #[must_use]
+    pub fn site(mut self, site: Site) -> Self {
+        self.sites.push(site);
+        self
+    }
+
+    /// Adds a certificate, and an HTTPS listener if there is none.
+    #[must_use]
+    pub fn certificate(mut self, identity: &Identity) -> Self {
+        self.identities.push(identity.clone());
+        self.set("listen", "https", vec!["127.0.0.1:0"])
+    }
+
+    /// The node's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.sections["node"]["name"].as_str().unwrap_or("")
+    }
+
+    /// Writes the certificates into the folder and gives the text of the file.
+    #[must_use]
+    pub fn render(&self, folder: &Path) -> String {
+        let mut text = String::new();
+        for (section, keys) in &self.sections {
+            let _ = writeln!(text, "[{section}]");
+            for (key, value) in keys {
+                let _ = writeln!(text, "{key} = {}", toml(value));
+            }
+        }
+        for (number, identity) in self.identities.iter().enumerate() {
+            let (cert, key) = identity.write(folder, &format!("certificate-{number}"));
+            let _ = writeln!(text, "[[certificate]]\ncert = {cert:?}\nkey = {key:?}");
+        }
+        for site in &self.sites {
+            text.push_str("[[site]]\n");
+            for (key, value) in &site.keys {
+                let _ = writeln!(text, "{key} = {}", toml(value));
+            }
+        }
+        text
+    }
+}
+
+/// JSON strings, numbers, flags and lists are TOML too; tables differ.
+fn toml(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let pairs: Vec<String> =
+                map.iter().map(|(key, value)| format!("{key:?} = {}", toml(value))).collect();
+            format!("{{ {} }}", pairs.join(", "))
+        }
+        Value::Array(list) => {
+            format!("[{}]", list.iter().map(toml).collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string(),
+    }
+}
