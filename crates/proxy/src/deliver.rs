@@ -157,7 +157,7 @@ fn shared(
         Precondition::Proceed => {}
         Precondition::NotModified => {
             counters.not_modified.inc();
-            let mut headers = validate::not_modified_headers(&head.headers);
+            let mut headers = not_modified(ask, head);
             add_shared(ask, head, age_s, &mut headers);
             return (StatusCode::NOT_MODIFIED, headers, Source::Empty);
         }
@@ -194,6 +194,17 @@ fn shared(
     }
     let source = if ask.method == Method::HEAD { Source::Empty } else { stored.whole(head) };
     (head.status, headers, source)
+}
+
+/// The fields of a 304. Another node gets them all: what it has stored is to be brought up to date by
+/// them (RFC 9110 15.4.5 lets a 304 carry what guides cache updates).
+fn not_modified(ask: &Ask, head: &Head) -> HeaderMap {
+    if !ask.arrival.from_node {
+        return validate::not_modified_headers(&head.headers);
+    }
+    let mut headers = head.headers.clone();
+    headers.remove(header::CONTENT_LENGTH);
+    headers
 }
 
 /// What the Range field comes to. It means something for a GET of a 200 only, and several ranges of
