@@ -120,8 +120,9 @@ section! {
 
     query_ignore: Vec<QueryName> = list(&Kind::QueryName, 256), (= []), Reload,
         "Query parameters that do not change the response.",
-        "They are left out of the cache key and still sent to the origin. `utm_*` is every name \
-         that begins so; `*` is all.";
+        "They are left out of the cache key and of the request to the origin: what does not tell \
+         responses apart must not be able to change one. `utm_*` is every name that begins so; `*` \
+         is all.";
 
     query_sort: bool = Kind::Flag, (= false), Reload,
         "Whether the order of query parameters does not matter.",

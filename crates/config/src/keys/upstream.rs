@@ -80,8 +80,8 @@ section! {
 
     fail_count: usize = count(1, 100), (= 3), Reload,
         "How many failures in a row mark a next hop down.",
-        "A refused connection, a time limit, a broken response or a failed probe is a failure. A \
-         status is none, except 502, 503 and 504 from a parent or peer.";
+        "A refused connection, a time limit or a broken response is a failure. A status is none: a \
+         parent that says 502 speaks of its origin. A failed probe marks it down by itself.";
 
     mark_down: Duration = duration("100ms", "1h"), (= "1s"), Reload,
         "How long a next hop stays down the first time.",
