@@ -126,7 +126,7 @@ impl Client {
         let since = || Duration::from_micros(clock.now_mono_us().saturating_sub(started_us));
         let fail = |error, request: Option<Box<Request<OutgoingBody>>>, connect| SendFailure {
             error,
-            request: request,
+            request,
             connect,
         };
         let authority = match host_of(&req, || target.authority()) {

@@ -49,7 +49,7 @@ counters! {
     bytes_in, "client_received_bytes_total", "Bytes received from clients, after TLS.";
     bytes_out, "client_sent_bytes_total", "Bytes sent to clients, before TLS.";
     upgrades, "upgrades_total", "Client connections that left HTTP after a 101.";
-    upstream_connects, "upstream_connects_total", "Connections opened to upstreams.";
+    upstream_connects, "upstream_connects_total", "Connections to upstreams that were begun.";
     upstream_connect_failures, "upstream_connect_failures_total",
         "Attempts to connect to an upstream that failed, resolving and TLS included.";
     upstream_reuses, "upstream_reuses_total", "Requests sent on a pooled upstream connection.";

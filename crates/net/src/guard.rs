@@ -286,6 +286,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
         if let Mode::Frames(meter) = &mut self.mode
             && !meter.advance(&buf.filled()[before..], self.watch.now_ms())
         {
+            self.mode = Mode::Refused;
             self.watch.flooded();
         }
         Poll::Ready(Ok(()))

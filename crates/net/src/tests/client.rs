@@ -8,7 +8,7 @@ use http::{Request, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 
-use crate::tests::rig::{Origin, Rig, Step, no_tls, with_client, write};
+use crate::tests::rig::{Failing, Origin, Rig, Step, no_tls, with_client, write};
 use crate::{
     BodyError, Client, ClientSettings, Deadlines, OutgoingBody, Reply, Reuse, SendError,
     SendFailure, Settings, Target,
@@ -259,25 +259,10 @@ fn lost_requests_are_not_sent_twice() {
 /// A request body that fails is never completed: the upstream sees a cut connection.
 #[test]
 fn failing_request_bodies_are_never_completed() {
-    struct Failing(bool);
-    impl Body for Failing {
-        type Data = Bytes;
-        type Error = BodyError;
-        fn poll_frame(
-            mut self: std::pin::Pin<&mut Self>,
-            _cx: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, BodyError>>> {
-            let first = std::mem::replace(&mut self.0, false);
-            let frame = http_body::Frame::data(Bytes::from_static(b"part"));
-            let next = if first { Ok(frame) } else { Err(BodyError::ClientGone) };
-            std::task::Poll::Ready(Some(next))
-        }
-    }
-    let read = Step::Read;
-    let origin = Origin::play(vec![vec![Step::Read, read]]);
+    let origin = Origin::play(vec![vec![Step::Read, Step::Read]]);
     let target = origin.target();
     with_client(ClientSettings::default(), no_tls(), |client, _| async move {
-        let req = Request::post("/x").body(OutgoingBody::boxed(Failing(true)));
+        let req = Request::post("/x").body(OutgoingBody::boxed(Failing::default()));
         let req = req.expect("valid parts");
         let sent = client.send(&target, req, &Deadlines::default(), Reuse::Pooled).await;
         let failure = sent.expect_err("the body fails");

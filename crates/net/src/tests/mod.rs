@@ -2,6 +2,7 @@
 //! against an origin that misbehaves by script, and both against each other.
 
 mod client;
+mod http2;
 mod rig;
 mod serve;
 mod tls;

@@ -6,12 +6,13 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
-use http_body::Body;
+use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
@@ -45,6 +46,32 @@ struct TestHandler {
 
 fn text(bytes: impl Into<Bytes>) -> AnyBody {
     Box::pin(Full::new(bytes.into()).map_err(|never| match never {}))
+}
+
+/// A body that gives one frame, waits a turn, and fails.
+#[derive(Default)]
+pub(super) struct Failing {
+    polls: usize,
+}
+
+impl Body for Failing {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.polls += 1;
+        match self.polls {
+            1 => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"part"))))),
+            2 => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            _ => Poll::Ready(Some(Err(BodyError::ClientGone))),
+        }
+    }
 }
 
 impl TestHandler {
@@ -86,6 +113,10 @@ impl TestHandler {
             "/tls" => {
                 let line = format!("{:?} {:?}", connection.protocol(), connection.tls());
                 (Response::new(text(line.clone())), line)
+            }
+            "/fail" => {
+                let body = Failing::default();
+                (Response::new(Box::pin(body) as AnyBody), "fail".to_owned())
             }
             "/upgrade" => (self.upgrade(connection), "upgrade".to_owned()),
             _ => (Response::new(text(format!("hello {name}"))), name),
@@ -226,6 +257,13 @@ impl Peer {
     pub(super) fn rest(&mut self) -> String {
         while self.fill() {}
         String::from_utf8_lossy(&std::mem::take(&mut self.buffer)).into_owned()
+    }
+
+    /// Exactly so many bytes, or fewer if the other side closes.
+    pub(super) fn take(&mut self, count: usize) -> Vec<u8> {
+        while self.buffer.len() < count && self.fill() {}
+        let rest = self.buffer.split_off(count.min(self.buffer.len()));
+        std::mem::replace(&mut self.buffer, rest)
     }
 
     /// Everything up to and with `end`, or until the other side closes.

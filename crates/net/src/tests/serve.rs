@@ -147,6 +147,16 @@ fn unread_bodies_are_not_executed() {
     assert!(rig.stop());
 }
 
+/// A response body that fails is cut off: the client can see that it is not whole.
+#[test]
+fn failing_responses_are_cut_off() {
+    let rig = rig();
+    let answer = rig.ask("GET /fail HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(answer.contains("transfer-encoding: chunked"), "{answer}");
+    assert!(answer.ends_with("4\r\npart\r\n"), "{answer}");
+    assert!(rig.stop());
+}
+
 /// `Expect: 100-continue` is answered when the body is wanted.
 #[test]
 fn expectations_are_met_when_the_body_is_read() {
