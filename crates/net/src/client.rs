@@ -124,65 +124,59 @@ impl Client {
         let (settings, clock) = (&inner.shared.settings, inner.shared.clock);
         let started_us = clock.now_mono_us();
         let since = || Duration::from_micros(clock.now_mono_us().saturating_sub(started_us));
-        let fail = |error, request: Option<Box<Request<OutgoingBody>>>, connect| SendFailure {
-            error,
-            request,
-            connect,
-        };
+        let fail = |error, request| SendFailure { error, request, connect: since() };
         let authority = match host_of(&req, || target.authority()) {
             Ok(authority) => authority,
-            Err(error) => return Err(fail(error, Some(Box::new(req)), since())),
+            Err(error) => return Err(fail(error, Some(Box::new(req)))),
         };
-        let http1_only = req.headers().contains_key(header::UPGRADE);
         let pool = inner.pools.of(target, &inner.shared.gates, settings, clock);
         let place = match pool.gate.enter(settings).await {
             Ok(place) => place,
             Err(error) => {
                 Counters::add(&inner.shared.counters.upstream_pool_full);
-                return Err(fail(error, Some(Box::new(req)), since()));
+                return Err(fail(error, Some(Box::new(req))));
             }
         };
+        let http1_only = req.headers().contains_key(header::UPGRADE);
         let limits = inner.limits(deadlines.first_byte);
         let spare = spare(&req).map(Box::new);
         let (mut req, mut reuse, mut stale) = (req, reuse, 0);
         loop {
             let found = inner.route(&pool, target, deadlines.connect, reuse, http1_only).await;
-            let connect = since();
             let (mut route, reused) = match found {
                 Ok(found) => found,
-                Err(error) => return Err(fail(error, Some(Box::new(req)), connect)),
+                Err(error) => return Err(fail(error, Some(Box::new(req)))),
             };
+            let connect = since();
+            let fail = |error, request| SendFailure { error, request, connect };
             let is_http2 = matches!(route, Route::Http2(_));
             if let Err(error) = prepare(&mut req, target.scheme(), &authority, is_http2) {
-                return Err(fail(error, spare, connect));
+                return Err(fail(error, spare));
             }
             inner.count(reused);
-            match exchange(&mut route, req, reused, &limits).await {
+            let unanswered = match exchange(&mut route, req, reused, &limits).await {
                 Ok(response) => {
                     let (pool, tasks) = (Some(pool), inner.tasks.clone());
                     let lease = Lease { route, place: Some(place), pool, tasks };
                     let reply = inner.reply(response, lease, deadlines, reused, connect).await;
-                    return reply.map_err(|error| fail(error, spare, connect));
+                    return reply.map_err(|error| fail(error, spare));
                 }
-                Err(unanswered) => {
-                    let mut request = unanswered.request;
-                    if let Some(request) = &mut request {
-                        // Back to how it was given: this cannot fail for HTTP/1.1.
-                        let _ = prepare(request, target.scheme(), &authority, false);
+                Err(unanswered) => unanswered,
+            };
+            let request = unanswered.request.map(|mut request| {
+                // Back to how it was given: this cannot fail for HTTP/1.1.
+                let _ = prepare(&mut request, target.scheme(), &authority, false);
+                request
+            });
+            match request {
+                Some(request) if reused && unanswered.error.retry_safe() => {
+                    stale += 1;
+                    if stale >= STALE_MAX {
+                        reuse = Reuse::Fresh;
                     }
-                    match request {
-                        Some(request) if reused && unanswered.error.retry_safe() => {
-                            stale += 1;
-                            if stale >= STALE_MAX {
-                                reuse = Reuse::Fresh;
-                            }
-                            req = *request;
-                        }
-                        request => {
-                            return Err(fail(unanswered.error, request.or(spare), connect));
-                        }
-                    }
+                    req = *request;
                 }
+                request => return Err(fail(unanswered.error, request.or(spare))),
             }
         }
     }

@@ -216,15 +216,12 @@ impl<B: Body<Data = Bytes, Error = BodyError>> Body for Tracked<B> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let mut hint = self.body.size_hint();
         let rest = self.rest.len() as u64;
-        if rest > 0 {
-            let upper = hint.upper().map(|upper| upper.saturating_add(rest));
-            hint.set_lower(0);
-            if let Some(upper) = upper {
-                hint.set_upper(upper);
-            }
-            hint.set_lower(self.body.size_hint().lower().saturating_add(rest));
+        let body = self.body.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(body.lower().saturating_add(rest));
+        if let Some(upper) = body.upper() {
+            hint.set_upper(upper.saturating_add(rest));
         }
         hint
     }

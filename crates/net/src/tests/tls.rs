@@ -8,11 +8,13 @@ use std::time::Duration;
 use http::Request;
 use http_body_util::BodyExt;
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use crate::tests::rig::{Rig, with_client};
 use crate::{
-    CertificateFiles, CertificatePem, Certificates, ClientSettings, ClientTls, Deadlines,
-    OutgoingBody, Reuse, SendError, Settings, Target, Timeouts, TlsError, TlsWarning,
+    BodyError, CertificateFiles, CertificatePem, Certificates, ClientSettings, ClientTls,
+    Deadlines, OutgoingBody, Reuse, SendError, Settings, Target, Timeouts, TlsError, TlsWarning,
 };
 
 /// A certificate authority of the test.
@@ -177,4 +179,46 @@ fn what_is_not_tls_is_closed() {
     assert_eq!(counters.tls_failed.load(Ordering::Relaxed), 2);
     assert_eq!(counters.tls_timeouts.load(Ordering::Relaxed), 1);
     assert_eq!(counters.tls_handshakes.load(Ordering::Relaxed), 1);
+}
+
+/// Over TLS, a body without length is whole only if the upstream said goodbye.
+#[test]
+fn unclean_ends_are_truncations() {
+    for is_clean in [false, true] {
+        let authority = Authority::new();
+        let pem = authority.issue(&["a.test"], 2090);
+        with_client(ClientSettings::default(), authority.tls(), |client, _| async move {
+            let (certificates, _) =
+                Certificates::from_pem(&[pem], NOW_WALL_S).expect("a certificate");
+            let mut config = (*certificates.server_config()).clone();
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+            let address = listener.local_addr().expect("it is bound");
+            tokio::task::spawn_local(async move {
+                let (stream, _) = listener.accept().await.expect("a client");
+                let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+                let mut stream = acceptor.accept(stream).await.expect("a client");
+                let mut head = [0; 1000];
+                assert_ne!(stream.read(&mut head).await.expect("a request"), 0);
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\npart").await.expect("a client");
+                stream.flush().await.expect("a client");
+                if is_clean {
+                    stream.shutdown().await.expect("a client");
+                }
+            });
+            let target = Target::parse(&format!("https://{address}")).expect("a valid URL");
+            let target = target.with_verify_name("a.test");
+            let req = Request::get("/").body(OutgoingBody::empty()).expect("valid parts");
+            let sent = client.send(&target, req, &Deadlines::default(), Reuse::Pooled).await;
+            let reply = sent.expect("an answer");
+            assert!(reply.close_delimited);
+            let body = reply.response.into_body().collect().await;
+            match (is_clean, body) {
+                (true, body) => assert_eq!(body.expect("it is whole").to_bytes(), "part"),
+                (false, body) => {
+                    assert_eq!(body.expect_err("it is not"), BodyError::UpstreamTruncated);
+                }
+            }
+        });
+    }
 }
