@@ -135,9 +135,14 @@ where
             Poll::Pending
         })
         .await;
-        let parts = http.into_parts();
-        guard = parts.io.into_inner();
-        guard.unread(&parts.read_buf);
+        guard = {
+            // In a block of its own: buffers must not live on while the connection is parked.
+            let http = http;
+            let parts = (*http).into_parts();
+            let mut guard = parts.io.into_inner();
+            guard.unread(&parts.read_buf);
+            guard
+        };
         match end {
             End::Park => match park(&mut guard, watch, &core.counters).await {
                 Ok(true) => {}
