@@ -192,8 +192,8 @@ fn cause<E: std::error::Error + 'static>(error: &hyper::Error) -> Option<&E> {
     None
 }
 
-/// What the library lets pass and we do not: a response with two framings (RFC 9112 6.3), and a head
-/// that came in one read larger than the limit of its buffer.
+/// What the library lets pass and we do not: a response with two framings (RFC 9112 6.3), and a
+/// head that came in one read larger than the limit of its buffer.
 fn check(
     mut response: Response<Incoming>,
     wants_upgrade: bool,
