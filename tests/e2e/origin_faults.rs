@@ -167,7 +167,9 @@ fn a_storm_of_interim_responses_ends_and_costs_nothing() {
     let got = attempt(&edge, "/storm");
     assert!(got.is_none() || got.as_deref() == Some(b"page"));
     assert!(edge.rss_bytes() < before + (32 << 20), "{} -> {}", before, edge.rss_bytes());
-    recovers(&origin, &edge, "/storm");
+    if got.is_none() {
+        recovers(&origin, &edge, "/storm");
+    }
 }
 
 /// Threat 23: a length that does not fit a compressed body.

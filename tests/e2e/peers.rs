@@ -43,7 +43,7 @@ impl Region {
             .map(|number| format!("/probe-{asker}-{number}"))
             .find(|path| {
                 let status = edge.get(HOST, path).joined("cache-status");
-                status.split(", ").count() > 1
+                status.matches("edge-").count() > 1
             })
             .expect("a peer owns something")
     }
@@ -62,7 +62,7 @@ fn a_region_fetches_each_object_once() {
     let from_peers: u64 = region.edges.iter().map(|edge| site_count(edge, "peer_requests")).sum();
     assert!((30..=60).contains(&from_peers), "{from_peers}");
     for seen in region.origin.requests() {
-        let record = seen.header("cdn-loop").unwrap_or("").to_owned();
+        let record = seen.all("cdn-loop").collect::<Vec<_>>().join(", ");
         assert!(record.matches("selvedge").count() <= 2, "{record}");
     }
 }
@@ -118,7 +118,7 @@ fn a_miss_goes_to_the_peer_then_to_the_parent_then_to_the_origin() {
     let parents = vec![parent.url()];
     let region = Region::build(2, |config| config.set("upstream", "parents", parents.clone()));
     let path = region.foreign(0);
-    let seen = origin.last(&path).header("cdn-loop").expect("a record").to_owned();
+    let seen = origin.last(&path).all("cdn-loop").collect::<Vec<_>>().join(", ");
     let order: Vec<usize> = ["edge-1", "edge-2", "parent-1"]
         .iter()
         .map(|name| seen.find(name).unwrap_or(usize::MAX))

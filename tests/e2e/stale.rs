@@ -89,7 +89,7 @@ fn a_site_stays_up_when_nothing_listens_at_its_origin() {
     origin.on("/cold", Answer::cacheable("never seen", 60));
     assert_eq!(edge.get(HOST, "/dead").text(), "kept");
     let addr = origin.addr().to_string();
-    drop(origin);
+    origin.die();
     assert!(eventually(|| std::net::TcpStream::connect(&addr).is_err()));
     assert_eq!(edge.get(HOST, "/dead").text(), "kept");
     let cold = edge.get(HOST, "/cold");

@@ -3,6 +3,7 @@
 
 use crate::tls::Authority;
 use rustls::{ClientConnection, StreamOwned};
+use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
@@ -71,6 +72,16 @@ pub struct H2 {
     pub goaway: Option<(u32, u32)>,
     /// Whether DATA is acknowledged with WINDOW_UPDATE as it is read.
     pub give_credit: bool,
+    /// What has come for each stream that nobody has asked about yet.
+    seen: HashMap<u32, Seen>,
+}
+
+/// What has come for a stream.
+#[derive(Debug, Default)]
+struct Seen {
+    status: u16,
+    body: Vec<u8>,
+    ending: Option<Ending>,
 }
 
 impl std::fmt::Debug for H2 {
@@ -91,7 +102,7 @@ impl H2 {
     ) -> Self {
         let stream = authority.connect(addr, sni, &["h2"]).expect("the handshake succeeds");
         assert_eq!(stream.conn.alpn_protocol(), Some(&b"h2"[..]), "h2 is offered");
-        let mut h2 = Self { stream, goaway: None, give_credit: true };
+        let mut h2 = Self { stream, goaway: None, give_credit: true, seen: HashMap::new() };
         h2.raw(PREFACE);
         let mut payload = Vec::new();
         for (id, value) in settings {
@@ -153,9 +164,10 @@ impl H2 {
 
     /// Reads until this stream, or the whole connection, comes to an end.
     pub fn ending(&mut self, stream: u32) -> Ending {
-        let mut status = 0;
-        let mut body = Vec::new();
         loop {
+            if let Some(ending) = self.seen.get_mut(&stream).and_then(|seen| seen.ending.take()) {
+                return ending;
+            }
             let frame = match self.read() {
                 Ok(Some(frame)) => frame,
                 Ok(None) => {
@@ -163,22 +175,27 @@ impl H2 {
                 }
                 Err(_) => return Ending::Silent,
             };
-            let ours = frame.stream == stream;
-            match frame.kind {
-                kind::HEADERS if ours && status == 0 => status = status_of(&frame.payload),
-                kind::DATA if ours => body.extend_from_slice(&frame.payload),
-                kind::RST_STREAM if ours => return Ending::Reset(word(&frame.payload, 0)),
-                kind::GOAWAY => {
-                    let (last, code) = self.goaway.unwrap_or((0, 0));
-                    if code != 0 || last < stream {
-                        return Ending::GoAway(code);
-                    }
+            if frame.kind == kind::GOAWAY {
+                let (last, code) = self.goaway.unwrap_or((0, 0));
+                if code != 0 || last < stream {
+                    return Ending::GoAway(code);
                 }
-                _ => {}
             }
-            if ours && frame.kind <= kind::HEADERS && frame.flags & END_STREAM != 0 {
-                return Ending::Answered(status, body);
-            }
+            self.note(&frame);
+        }
+    }
+
+    /// Adds a frame to what is known of its stream.
+    fn note(&mut self, frame: &Frame) {
+        let seen = self.seen.entry(frame.stream).or_default();
+        match frame.kind {
+            kind::HEADERS if seen.status == 0 => seen.status = status_of(&frame.payload),
+            kind::DATA => seen.body.extend_from_slice(&frame.payload),
+            kind::RST_STREAM => seen.ending = Some(Ending::Reset(word(&frame.payload, 0))),
+            _ => {}
+        }
+        if frame.kind <= kind::HEADERS && frame.flags & END_STREAM != 0 {
+            seen.ending = Some(Ending::Answered(seen.status, std::mem::take(&mut seen.body)));
         }
     }
 

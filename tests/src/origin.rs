@@ -174,6 +174,15 @@ impl Origin {
         self.state.deaf.store(deaf, Ordering::SeqCst);
     }
 
+    /// Ends it: afterwards nobody listens there and every connection is closed.
+    #[track_caller]
+    pub fn die(self) {
+        let state = Arc::clone(&self.state);
+        drop(self);
+        let closed = crate::eventually(|| state.live.load(Ordering::SeqCst) == 0);
+        assert!(closed, "connections of the origin are still open");
+    }
+
     /// Stops: refuses connections from now on and closes those that are idle.
     pub fn stop(&self) {
         if !self.state.stopped.swap(true, Ordering::SeqCst) {
