@@ -56,7 +56,7 @@ fn ten_thousand_clients_on_a_cold_object_cost_one_origin_fetch() {
     let files = raise_file_limit(65_536) as usize;
     let clients = CLIENTS.min(files.saturating_sub(SPARE_FILES));
     let answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nCache-Control: max-age=600\r\n\r\nflash";
-    let house = House::build(CrowdOrigin::start(answer, 0, usize::MAX));
+    let house = House::build(CrowdOrigin::start(answer, &[], usize::MAX));
     let crowd = std::thread::scope(|scope| {
         let crowd = scope.spawn(|| house.rush(clients, b"flash"));
         let all = (clients - house.edges.len()) as f64;
@@ -73,8 +73,8 @@ fn ten_thousand_clients_on_a_cold_object_cost_one_origin_fetch() {
     assert_eq!(fills as u64, 1, "one fill at the parent");
 }
 
-/// The origin answers the first request, then holds all others until every one of them is there:
-/// if anything served them one after the other, the gate would never open.
+/// The origin answers the first request of each edge, then holds all others until every one of
+/// them is there: if anything served them one after the other, the gate would never open.
 #[test]
 fn nobody_waits_in_line_for_an_answer_that_cannot_be_shared() {
     let _alone = alone();
@@ -82,11 +82,11 @@ fn nobody_waits_in_line_for_an_answer_that_cannot_be_shared() {
     // A parent holds two descriptors for each client, and so does this process.
     let clients = CLIENTS.min(files.saturating_sub(SPARE_FILES) / 2);
     let answer = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nCache-Control: no-store\r\n\r\nmine";
-    let house = House::build(CrowdOrigin::start(answer, 1, clients - 1));
+    let house = House::build(CrowdOrigin::start(answer, &["edge-1", "edge-2"], clients - 2));
     let crowd = house.rush(clients, b"mine");
     assert_eq!(crowd.good, clients, "{:?}", crowd.bad);
     assert_eq!(house.origin.fetches(), clients);
-    assert_eq!(house.origin.held_max(), clients - 1, "all were in flight at the same time");
+    assert_eq!(house.origin.held_max(), clients - 2, "all were in flight at the same time");
 }
 
 /// A client that leaves does not take the fill with it.

@@ -73,8 +73,8 @@ fn connection_cannot_remove_what_the_origin_relies_on() {
     let mut client = Client::http(edge.http());
     client.send(format!(
         "POST /c HTTP/1.1\r\nHost: {HOST}\r\n\
-         Connection: Host, Content-Length, X-Forwarded-For, X-Forwarded-Proto, Cookie, Via, CDN-Loop, \
-         Authorization, X-Hop\r\n\
+         Connection: Host, Content-Length, X-Forwarded-For, X-Forwarded-Proto, Cookie, Via, \
+         CDN-Loop, Authorization, X-Hop\r\n\
          Cookie: a=b\r\nAuthorization: Basic eDp5\r\nX-Hop: gone\r\nKeep-Alive: 5\r\n\
          Proxy-Connection: keep-alive\r\nTE: gzip\r\nContent-Length: 5\r\n\r\nhello"
     ));

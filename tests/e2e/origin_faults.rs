@@ -118,17 +118,16 @@ fn malformed_heads_of_an_origin_become_a_clean_502() {
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n".into(),
         ),
     ];
+    let mut believed = Vec::new();
     for (name, text) in rows {
         let path = format!("/{name}");
         origin.on(&path, Answer::raw(text));
-        if let Some(body) = attempt(&edge, &path) {
-            let resp = edge.get(HOST, &path);
-            let cleaned = matches!(name, "both" | "reason-control" | "name-space" | "two-lengths");
-            assert!(cleaned, "{name} is passed on as whole: {body:?} {:?}", resp.headers);
-            assert!(!resp.is_hit("edge-1"), "{name} was stored");
+        if attempt(&edge, &path).is_some() {
+            believed.push(name);
         }
         recovers(&origin, &edge, &path);
     }
+    assert!(believed.is_empty(), "passed on as if nothing were wrong: {believed:?}");
 }
 
 /// Threat 21: bodies where there can be none, and bytes beyond the end.

@@ -198,8 +198,9 @@ fn bytes_behind_an_upgrade_that_is_not_granted_are_never_passed_on_blindly() {
     for path in ["/chat", "/hot"] {
         for protocol in ["websocket", "foo", "h2c", "TLS/1.0"] {
             let payload = format!(
-                "GET {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\
-                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+                "GET {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\n\
+                 Upgrade: {protocol}\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                 Sec-WebSocket-Version: 13\r\n\r\n"
             );
             let mut client = Client::http(edge.http());
             client.send(payload + "\x01\x02 not http\r\n\r\n" + HIDDEN);

@@ -2,8 +2,8 @@
 //! where the harness is asynchronous.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -88,8 +88,8 @@ async fn ask(stream: &mut TcpStream, request: &str, body: &[u8]) -> Result<(), S
     tokio::time::timeout(patience, work).await.map_err(|_| "timed out".to_owned())?
 }
 
-/// An origin for crowds: holds every request after the first `prompt` ones until `hold` of them
-/// are there at the same time, then answers all.
+/// An origin for crowds: answers the first request that names each of the `prompt` words in its
+/// head, holds all others until `hold` of them are there at the same time, then answers all.
 #[derive(Debug)]
 pub struct CrowdOrigin {
     addr: SocketAddr,
@@ -101,12 +101,12 @@ pub struct CrowdOrigin {
 impl CrowdOrigin {
     /// Starts it on a thread of its own. `answer` is a whole response with a Content-Length.
     #[must_use]
-    pub fn start(answer: &'static str, prompt: usize, hold: usize) -> Self {
+    pub fn start(answer: &'static str, prompt: &[&'static str], hold: usize) -> Self {
         let (open, gate) = watch::channel(false);
         let (fetches, held_max) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         let state = Shared {
             answer,
-            prompt,
+            prompt: Arc::new(Mutex::new(prompt.to_vec())),
             hold,
             fetches: Arc::clone(&fetches),
             held: Arc::default(),
@@ -163,7 +163,7 @@ fn listen() -> std::io::Result<TcpListener> {
 #[derive(Clone)]
 struct Shared {
     answer: &'static str,
-    prompt: usize,
+    prompt: Arc<Mutex<Vec<&'static str>>>,
     hold: usize,
     fetches: Arc<AtomicUsize>,
     held: Arc<AtomicUsize>,
@@ -185,14 +185,23 @@ impl Shared {
                     Ok(count) => input.extend_from_slice(&piece[..count]),
                 }
             }
-            input.clear();
-            if self.fetches.fetch_add(1, Ordering::SeqCst) >= self.prompt {
+            self.fetches.fetch_add(1, Ordering::SeqCst);
+            if !self.is_prompt(&input) {
                 self.wait().await;
             }
+            input.clear();
             if stream.write_all(self.answer.as_bytes()).await.is_err() {
                 return;
             }
         }
+    }
+
+    /// Whether this is the first request that names one of the words.
+    fn is_prompt(&self, head: &[u8]) -> bool {
+        let mut words = self.prompt.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = |word: &&str| head.windows(word.len()).any(|part| part == word.as_bytes());
+        let found = words.iter().position(named);
+        found.map(|at| words.remove(at)).is_some()
     }
 
     async fn wait(&mut self) {
