@@ -159,6 +159,7 @@ impl H2 {
             }
             _ => {}
         }
+        self.note(&frame);
         Ok(Some(frame))
     }
 
@@ -181,7 +182,6 @@ impl H2 {
                     return Ending::GoAway(code);
                 }
             }
-            self.note(&frame);
         }
     }
 

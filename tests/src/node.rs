@@ -232,9 +232,10 @@ impl Node {
         let before = self.stderr.count();
         self.signal(Signal::HUP);
         let line = self.stderr.wait(before, |line| line.starts_with("selvedge: reload"));
-        match line.expect("the reload is reported") {
-            line if line.starts_with("selvedge: reloaded") => Reload::Applied,
-            line => Reload::Refused(line),
+        match line {
+            Some(line) if line.starts_with("selvedge: reloaded") => Reload::Applied,
+            Some(line) => Reload::Refused(line),
+            None => panic!("{} does not report its reload: {:#?}", self.name, self.stderr.all()),
         }
     }
 
