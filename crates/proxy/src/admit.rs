@@ -3,6 +3,7 @@
 //! Framing was checked before it came here; what is left are rules about meaning: loops
 //! (RFC 8586), methods that a cache does not serve, and whose word about the client is believed.
 
+use crate::carries::Carries;
 use crate::plan::Plan;
 use crate::rescue::Failure;
 use http::{HeaderMap, Method, Request};
@@ -33,7 +34,12 @@ pub(crate) struct Arrival {
 
 impl Arrival {
     /// Learns all there is to know from the connection and, if it is trusted, the fields.
-    pub(crate) fn of(plan: &Plan, headers: &HeaderMap, connection: &Connection) -> Self {
+    pub(crate) fn of(
+        plan: &Plan,
+        headers: &HeaderMap,
+        carries: Carries,
+        connection: &Connection,
+    ) -> Self {
         let address = connection.peer().ip();
         let trusted = !plan.trust.is_empty() && plan.trusts(address);
         let mut scheme = if connection.is_tls() { Scheme::Https } else { Scheme::Http };
@@ -47,24 +53,27 @@ impl Arrival {
                 _ => {}
             }
         }
-        let asked_by_node = headers.contains_key("cdn-loop");
         Self {
             address,
             client,
             scheme,
             trusted,
-            from_node: asked_by_node,
-            from_peer: asked_by_node && cdn_loop::came_from_peer(headers),
+            from_node: carries.cdn_loop,
+            from_peer: carries.cdn_loop && cdn_loop::came_from_peer(headers),
         }
     }
 }
 
 /// Refuses what must not be served.
-pub(crate) fn admit(node_name: &str, req: &Request<RequestBody>) -> Result<(), Failure> {
+pub(crate) fn admit(
+    node_name: &str,
+    req: &Request<RequestBody>,
+    carries: Carries,
+) -> Result<(), Failure> {
     if let Some(refusal) = selvedge_net::refusal(req) {
         return Err(Failure::Refused(refusal));
     }
-    if req.headers().contains_key("cdn-loop")
+    if carries.cdn_loop
         && (cdn_loop::contains(req.headers(), node_name)
             || cdn_loop::depth(req.headers()) >= DEPTH_MAX)
     {

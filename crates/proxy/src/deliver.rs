@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header};
 use selvedge_policy::range::{self, Range, Ranges};
 use selvedge_policy::validate::{self, Precondition};
-use selvedge_policy::CacheStatus;
+use selvedge_policy::{CacheStatus, Now};
 use selvedge_store::{FillReader, Head, Object};
 use selvedge_telemetry::CacheResult;
 use std::collections::VecDeque;
@@ -24,15 +24,17 @@ pub(crate) fn deliver(core: &Core, ask: &Ask, served: Served, mut visit: Visit) 
     let Served { what, trail } = served;
     visit.ledger.cache = trail.cache;
     visit.ledger.reason = trail.detail;
+    // A hit takes no time worth another look at the clock.
+    let now = if trail.cache == CacheResult::Hit { visit.now } else { core.node.now() };
     let ttl;
     let (status, mut headers, source) = match what {
         What::Object(object) => {
-            ttl = Some(object.meta.ttl_s(core.node.now()));
-            shared(core, ask, &object.head, Stored::Object(&object), &mut visit)
+            ttl = Some(object.meta.ttl_s(now));
+            shared(now, ask, &object.head, Stored::Object(&object), &mut visit)
         }
         What::Fill(reader, head) => {
-            ttl = Some(head.meta.ttl_s(core.node.now()));
-            shared(core, ask, &head, Stored::Fill(reader), &mut visit)
+            ttl = Some(head.meta.ttl_s(now));
+            shared(now, ask, &head, Stored::Fill(reader), &mut visit)
         }
         What::Passed(response, in_flight) => {
             ttl = None;
@@ -144,16 +146,21 @@ impl Stored<'_> {
 
 /// An answer from a response that may be shared.
 fn shared(
-    core: &Core,
+    now: Now,
     ask: &Ask,
     head: &Arc<Head>,
     stored: Stored<'_>,
     visit: &mut Visit,
 ) -> (StatusCode, HeaderMap, Source) {
-    let age_s = head.meta.age_s(core.node.now());
+    let age_s = head.meta.age_s(now);
     visit.ledger.age_s = Some(age_s);
     let counters = ask.site.counters.here();
-    match validate::precondition(&ask.method, &ask.headers, &head.headers, head.status) {
+    let condition = if ask.carries.conditions {
+        validate::precondition(&ask.method, &ask.headers, &head.headers, head.status)
+    } else {
+        Precondition::Proceed
+    };
+    match condition {
         Precondition::Proceed => {}
         Precondition::NotModified => {
             counters.not_modified.inc();
@@ -210,6 +217,9 @@ fn not_modified(ask: &Ask, head: &Head) -> HeaderMap {
 /// What the Range field comes to. It means something for a GET of a 200 only, and several ranges of
 /// a body that still arrives are not worth holding it for: then the whole is sent.
 fn wanted_ranges(ask: &Ask, head: &Head, length: u64, stored: &Stored<'_>) -> Ranges {
+    if !ask.carries.range {
+        return Ranges::None;
+    }
     let Some(wanted) = ask.headers.get(header::RANGE) else { return Ranges::None };
     if ask.method != Method::GET
         || head.status != StatusCode::OK

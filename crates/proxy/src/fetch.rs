@@ -122,6 +122,11 @@ pub(crate) async fn obtain(
 
 /// Validates or fetches anew behind an answer that was given stale. One at a time for an object.
 pub(crate) fn refresh_behind(core: &Rc<Core>, ask: &Rc<Ask>, stale: &Arc<Object>) {
+    let now_ms = core.node.clock.now_mono_ms();
+    let hops = exchange::route(core, ask).hops;
+    if !hops.iter().any(|hop| hop.is_up() || hop.admit(now_ms)) {
+        return;
+    }
     let wanted = Wanted::Request { headers: &ask.headers, rules: &ask.site.rules };
     let store = &core.node.store;
     if let Some(writer) = store.begin_refresh(ask.key, &ask.full_key, wanted, core.node.now()) {
@@ -155,19 +160,18 @@ pub(crate) async fn pass(
     }
     let (verdict, sent) = judge_sent(ask, sent);
     let why = match verdict {
-        Verdict::Store(storable) => {
+        Verdict::Store(storable) if is_storable_length(core, &sent) => {
             let now = core.node.now();
-            match core.node.store.begin_alone(ask.key, &ask.full_key, now) {
-                Some((mut writer, reader)) if is_storable_length(core, &sent) => {
-                    let body = begin_body(&mut writer, storable, sent);
-                    let head = body.head.clone();
-                    spawn_pump(core, ask, writer, body);
-                    let what = What::Fill(reader, head);
-                    return Ok(Served { what, trail: Trail { stored: true, ..trail } });
-                }
-                Some(_) | None => NoStore::Unusable,
+            if let Some((writer, reader)) = core.node.store.begin_alone(ask.key, &ask.full_key, now)
+            {
+                let (writer, body) = begin_body(writer, storable, sent);
+                let what = What::Fill(reader, Arc::clone(&body.head));
+                spawn_pump(core, ask, writer, body);
+                return Ok(Served { what, trail: Trail { stored: true, ..trail } });
             }
+            NoStore::Unusable
         }
+        Verdict::Store(_) => NoStore::Unusable,
         Verdict::Pass(why) => why,
     };
     Ok(Box::new(Mine { reply: sent.reply, in_flight: sent.in_flight, why }).served(ask, trail))
@@ -241,7 +245,7 @@ async fn fill(
     core: &Rc<Core>,
     ask: &Rc<Ask>,
     stale: Option<Arc<Object>>,
-    mut writer: FillWriter,
+    writer: FillWriter,
     leader: oneshot::Sender<LedBy>,
 ) {
     let tell = |led, fetched| drop(leader.send((led, fetched)));
@@ -267,8 +271,8 @@ async fn fill(
     let (verdict, sent) = judge_sent(ask, sent);
     match verdict {
         Verdict::Store(storable) if keep && is_storable_length(core, &sent) => {
-            let body = begin_body(&mut writer, storable, sent);
-            tell(Led::Head(body.head.clone()), fetched);
+            let (writer, body) = begin_body(writer, storable, sent);
+            tell(Led::Head(Arc::clone(&body.head)), fetched);
             pump(ask, writer, body).await;
         }
         verdict => {
@@ -341,10 +345,10 @@ struct Incoming {
     in_flight: InFlight,
 }
 
-fn begin_body(writer: &mut FillWriter, storable: Storable, sent: Sent) -> Incoming {
+fn begin_body(mut writer: FillWriter, storable: Storable, sent: Sent) -> (FillWriter, Incoming) {
     let body = sent.reply.response.into_body();
     let head = writer.head(storable, body.size_hint().exact());
-    Incoming { head, body, in_flight: sent.in_flight }
+    (writer, Incoming { head, body, in_flight: sent.in_flight })
 }
 
 fn spawn_pump(core: &Rc<Core>, ask: &Rc<Ask>, writer: FillWriter, incoming: Incoming) {

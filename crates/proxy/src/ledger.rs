@@ -82,11 +82,16 @@ pub(crate) struct Origin<'a> {
 }
 
 impl Ledger {
-    /// Opens the account of a request that arrives now.
-    pub(crate) fn open(node: &Arc<Node>, id: RequestId, origin: &Origin<'_>) -> Self {
+    /// Opens the account of a request that arrived at `started_us` of the monotonic clock.
+    pub(crate) fn open(
+        node: &Arc<Node>,
+        id: RequestId,
+        started_us: u64,
+        origin: &Origin<'_>,
+    ) -> Self {
         let line = node.access_log.is_on().then(|| Box::new(Line::new(origin, node.log_query())));
         Self {
-            started_us: node.clock.now_mono_us(),
+            started_us,
             node: Arc::clone(node),
             site: None,
             id,

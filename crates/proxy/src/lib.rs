@@ -6,6 +6,7 @@
 
 mod admit;
 mod body;
+mod carries;
 mod deliver;
 mod encode;
 mod exchange;

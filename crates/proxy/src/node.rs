@@ -120,7 +120,12 @@ impl Node {
     }
 
     pub(crate) fn now(&self) -> Now {
-        Now { mono_ms: self.clock.now_mono_ms(), wall_s: self.clock.now_wall_s() }
+        self.at(self.clock.now_mono_us())
+    }
+
+    /// The time at a reading of the monotonic clock that was taken just now.
+    pub(crate) fn at(&self, mono_us: u64) -> Now {
+        Now { mono_ms: mono_us / 1000, wall_s: self.clock.now_wall_s() }
     }
 
     /// A number that is another one for each fetch: it spreads weighted origins.

@@ -4,6 +4,7 @@
 //! about which resource is meant.
 
 use crate::admit::Arrival;
+use crate::carries::Carries;
 use crate::plan::{Plan, Site};
 use crate::request_id::RequestId;
 use crate::rescue::Failure;
@@ -11,7 +12,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Version, header};
 use selvedge_net::Refusal;
 use selvedge_policy::target::{self, Target};
-use selvedge_policy::{Encodings, Key, KeyParts, KeySeed, RequestDirectives, Scheme, hop, vary};
+use selvedge_policy::{Encodings, Key, KeyParts, KeySeed, RequestDirectives, Scheme};
 use std::sync::Arc;
 
 /// A request, understood. Owns what a fetch needs, so that a fill can outlive its client.
@@ -20,6 +21,7 @@ pub(crate) struct Ask {
     pub(crate) plan: Arc<Plan>,
     pub(crate) site: Arc<Site>,
     pub(crate) arrival: Arrival,
+    pub(crate) carries: Carries,
     pub(crate) id: RequestId,
     pub(crate) key: Key,
     pub(crate) full_key: Vec<u8>,
@@ -30,7 +32,7 @@ pub(crate) struct Ask {
     /// Path and query in normal form, as they are sent on.
     pub(crate) path_and_query: String,
     path_bytes: usize,
-    /// The client's fields without those of its hop.
+    /// The client's fields as they came. What goes on is made from them in `outgoing.rs`.
     pub(crate) headers: HeaderMap,
     pub(crate) directives: RequestDirectives,
     pub(crate) encodings: Encodings,
@@ -45,11 +47,12 @@ impl Ask {
         site: &Arc<Site>,
         seed: &KeySeed,
         arrival: Arrival,
+        carries: Carries,
         id: RequestId,
         host: String,
         parts: Parts,
     ) -> Result<Self, Failure> {
-        let Parts { method, uri, version, mut headers, .. } = parts;
+        let Parts { method, uri, version, headers, .. } = parts;
         let path =
             target::normalize_path(uri.path()).map_err(|_| Failure::Refused(Refusal::Target))?;
         let query = site.query.apply_to(uri.query());
@@ -69,19 +72,27 @@ impl Ask {
             path_and_query.push('?');
             path_and_query.push_str(query);
         }
-        let upgrade = wanted_upgrade(&method, version, &headers).filter(|_| site.upgrades);
-        hop::strip_hop_by_hop(&mut headers);
-        hop::strip_unkeyed_request_fields(&mut headers);
-        let encodings = Encodings::parse(&headers);
-        vary::normalize_request(&mut headers, &site.rules);
+        let upgrade = if carries.upgrade && site.upgrades {
+            wanted_upgrade(&method, version, &headers)
+        } else {
+            None
+        };
+        let encodings =
+            if carries.accept_encoding { Encodings::parse(&headers) } else { Encodings::PLAIN };
+        let directives = if carries.cache_control {
+            RequestDirectives::parse(&headers)
+        } else {
+            RequestDirectives::default()
+        };
         Ok(Self {
             plan: Arc::clone(plan),
             site: Arc::clone(site),
             arrival,
+            carries,
             id,
             key: seed.hash(&full_key),
             full_key,
-            directives: RequestDirectives::parse(&headers),
+            directives,
             method,
             version,
             host,
@@ -148,10 +159,11 @@ fn wanted_upgrade(method: &Method, version: Version, headers: &HeaderMap) -> Opt
         .then(|| upgrade.clone())
 }
 
-/// Where the same request goes over TLS.
+/// Where the same request goes over TLS, if the site wants it there and it is not.
 pub(crate) fn https_location(ask: &Ask) -> Option<HeaderValue> {
+    if !ask.site.https_redirect || ask.arrival.scheme == Scheme::Https {
+        return None;
+    }
     let host = target::host_name(&ask.host);
-    (ask.arrival.scheme == Scheme::Http)
-        .then(|| HeaderValue::try_from(format!("https://{host}{}", ask.path_and_query)).ok())
-        .flatten()
+    HeaderValue::try_from(format!("https://{host}{}", ask.path_and_query)).ok()
 }

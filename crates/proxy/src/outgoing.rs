@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, header};
 use http_body::{Body, Frame, SizeHint};
 use selvedge_net::{BodyError, OutgoingBody, RequestBody};
 use selvedge_policy::forward::{self, Sender};
-use selvedge_policy::{cdn_loop, validate};
+use selvedge_policy::{cdn_loop, hop, validate, vary};
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -35,6 +35,9 @@ pub(crate) fn request(
     body: OutgoingBody,
 ) -> Request<OutgoingBody> {
     let mut headers = ask.headers.clone();
+    hop::strip_hop_by_hop(&mut headers);
+    hop::strip_unkeyed_request_fields(&mut headers);
+    vary::normalize_request(&mut headers, &ask.site.rules);
     headers.remove(header::EXPECT);
     let mut method = ask.method.clone();
     match purpose {

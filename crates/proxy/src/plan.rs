@@ -59,7 +59,10 @@ pub(crate) struct FieldRules {
 pub(crate) struct Compress {
     /// The preferred coding first; empty when off.
     pub(crate) codings: Vec<Coding>,
+    /// Media types in lower case, sorted.
     types: Vec<String>,
+    /// What the names of further types begin with.
+    prefixes: Vec<String>,
     bytes_min: u64,
     bytes_max: u64,
 }
@@ -161,12 +164,15 @@ impl Compress {
         }
         let Some(Ok(content_type)) = content_type.map(HeaderValue::to_str) else { return false };
         let essence = content_type.split(';').next().unwrap_or("").trim();
-        self.types.iter().any(|wanted| match wanted.strip_suffix('*') {
-            Some(prefix) => {
-                essence.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-            }
-            None => essence.eq_ignore_ascii_case(wanted),
-        })
+        let lower;
+        let essence = if essence.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            lower = essence.to_ascii_lowercase();
+            &lower
+        } else {
+            essence
+        };
+        self.types.binary_search_by(|wanted| wanted.as_str().cmp(essence)).is_ok()
+            || self.prefixes.iter().any(|prefix| essence.starts_with(prefix))
     }
 }
 
@@ -263,15 +269,24 @@ fn compile_site(
         request_rules: FieldRules::new(&site.request_headers),
         response_rules: FieldRules::new(&site.response_headers),
         https_redirect: site.https_redirect,
-        compress: Compress {
-            codings: site.compress.0.iter().map(coding).collect(),
-            types: site.compress_types.iter().map(|kind| kind.as_str().to_owned()).collect(),
-            bytes_min: site.compress_min.bytes(),
-            bytes_max: site.compress_max.bytes(),
-        },
+        compress: compress(site),
         upgrades: site.websocket,
         request_bytes_max: site.request_body_max(&config.limits).bytes(),
     })
+}
+
+fn compress(site: &config::Site) -> Compress {
+    let names = site.compress_types.iter().map(|kind| kind.as_str().to_ascii_lowercase());
+    let (prefixes, mut types): (Vec<String>, Vec<String>) =
+        names.partition(|name| name.ends_with('*'));
+    types.sort_unstable();
+    Compress {
+        codings: site.compress.0.iter().map(coding).collect(),
+        types,
+        prefixes: prefixes.iter().map(|name| name.trim_end_matches('*').to_owned()).collect(),
+        bytes_min: site.compress_min.bytes(),
+        bytes_max: site.compress_max.bytes(),
+    }
 }
 
 fn site_rules(site: &config::Site) -> SiteRules {

@@ -11,6 +11,7 @@
 
 use crate::admit::{self, Arrival};
 use crate::body::Body;
+use crate::carries::Carries;
 use crate::deliver;
 use crate::fetch;
 use crate::ledger::{Ledger, Origin};
@@ -26,7 +27,7 @@ use crate::upstream::InFlight;
 use http::{HeaderValue, Method, Request, Response, Version, header};
 use selvedge_net::{Connection, Protocol, Refusal, RequestBody, UpstreamBody};
 use selvedge_policy::target::normalize_host;
-use selvedge_policy::{Fwd, Reuse, Why, reuse};
+use selvedge_policy::{Fwd, Now, Reuse, Why, reuse};
 use selvedge_store::{FillReader, Head, Object};
 use selvedge_telemetry::{CacheResult, StaleReason};
 use std::rc::Rc;
@@ -37,6 +38,8 @@ pub(crate) struct Visit {
     pub(crate) plan: Arc<Plan>,
     pub(crate) ledger: Ledger,
     pub(crate) id: RequestId,
+    /// When it arrived.
+    pub(crate) now: Now,
     pub(crate) method: Method,
     pub(crate) version: Version,
     pub(crate) accept: Option<HeaderValue>,
@@ -89,9 +92,10 @@ pub(crate) async fn serve(
     connection: &Rc<Connection>,
 ) -> Response<Body> {
     let plan = core.node.plan();
-    let arrival = Arrival::of(&plan, req.headers(), connection);
-    let mut visit = Visit::begin(core, plan, &arrival, &req, connection);
-    match live(core, arrival, req, connection, &mut visit).await {
+    let carries = Carries::of(req.headers());
+    let arrival = Arrival::of(&plan, req.headers(), carries, connection);
+    let mut visit = Visit::begin(core, plan, &arrival, carries, &req, connection);
+    match live(core, arrival, carries, req, connection, &mut visit).await {
         Ok((ask, served)) => deliver::deliver(core, &ask, served, visit),
         Err(failure) => deliver::refuse(core, &failure, visit),
     }
@@ -101,24 +105,25 @@ pub(crate) async fn serve(
 async fn live(
     core: &Rc<Core>,
     arrival: Arrival,
+    carries: Carries,
     req: Request<RequestBody>,
     connection: &Rc<Connection>,
     visit: &mut Visit,
 ) -> Result<(Rc<Ask>, Served), Failure> {
-    admit::admit(&core.node.name, &req)?;
+    admit::admit(&core.node.name, &req, carries)?;
     let host = authority(&req, &arrival)?;
     let site = find_site(&visit.plan, &host, connection)?;
     visit.ledger.at_site(&site);
     let (parts, body) = req.into_parts();
     let seed = &core.node.seed;
-    let ask = Rc::new(Ask::new(&visit.plan, &site, seed, arrival, visit.id, host, parts)?);
-    if let Some(location) = normalize::https_location(&ask).filter(|_| site.https_redirect) {
+    let ask = Rc::new(Ask::new(&visit.plan, &site, seed, arrival, carries, visit.id, host, parts)?);
+    if let Some(location) = normalize::https_location(&ask) {
         return Ok((ask, Served { what: What::Redirect(location), trail: Trail::LOCAL }));
     }
     let served = if ask.upgrade.is_some() {
-        upgrade::switch(core, &ask, connection, &mut visit.ledger).await?
+        Box::pin(upgrade::switch(core, &ask, connection, &mut visit.ledger)).await?
     } else if ask.is_for_cache() {
-        match lookup(core, &ask) {
+        match lookup(core, &ask, visit.now) {
             Found::Fresh(object) => Served::stored(object, Trail::HIT),
             Found::Stale(object, reason) => {
                 if reason == StaleReason::WhileRevalidate {
@@ -142,7 +147,7 @@ async fn live(
     };
     let served = match transform::coding_for(&ask, &served) {
         None => served,
-        Some(coding) => transform::encode(core, &ask, served, coding).await?,
+        Some(coding) => Box::pin(transform::encode(core, &ask, served, coding)).await?,
     };
     Ok((ask, served))
 }
@@ -166,7 +171,7 @@ fn find_site(plan: &Plan, host: &str, connection: &Connection) -> Result<Arc<Sit
     plan.routes.find(name).cloned().ok_or(Failure::UnknownHost)
 }
 
-fn lookup(core: &Core, ask: &Ask) -> Found {
+fn lookup(core: &Core, ask: &Ask, now: Now) -> Found {
     let rules = &ask.site.rules;
     let nothing = |fwd| {
         if ask.directives.refuses_fetch(rules) {
@@ -178,7 +183,6 @@ fn lookup(core: &Core, ask: &Ask) -> Found {
     let Some(entry) = core.node.store.lookup(ask.key, &ask.full_key) else {
         return nothing(Fwd::UriMiss);
     };
-    let now = core.node.now();
     let Some(object) = entry.select(&ask.headers, rules) else {
         return match nothing(Fwd::VaryMiss) {
             Found::Missing(..) if entry.passing(now) => Found::Passing,
@@ -205,10 +209,12 @@ impl Visit {
         core: &Core,
         plan: Arc<Plan>,
         arrival: &Arrival,
+        carries: Carries,
         req: &Request<RequestBody>,
         connection: &Connection,
     ) -> Self {
-        let told = req.headers().get("x-request-id").filter(|_| arrival.trusted);
+        let mono_us = core.node.clock.now_mono_us();
+        let told = if arrival.trusted { req.headers().get("x-request-id") } else { None };
         let id = told.and_then(RequestId::parse).unwrap_or_else(|| core.node.ids.next());
         let protocol = match (connection.protocol(), req.version()) {
             (Protocol::Http2, _) => "HTTP/2",
@@ -219,6 +225,7 @@ impl Visit {
         let ledger = Ledger::open(
             &core.node,
             id,
+            mono_us,
             &Origin {
                 client_ip: arrival.client,
                 protocol,
@@ -235,9 +242,10 @@ impl Visit {
             plan,
             ledger,
             id,
+            now: core.node.at(mono_us),
             method: req.method().clone(),
             version: req.version(),
-            accept: req.headers().get(header::ACCEPT).cloned(),
+            accept: carries.accept.then(|| req.headers().get(header::ACCEPT).cloned()).flatten(),
         }
     }
 }

@@ -23,7 +23,7 @@ use std::task::Poll;
 /// The coding in which this answer should be made here, if any.
 pub(crate) fn coding_for(ask: &Ask, served: &Served) -> Option<Coding> {
     let head = served.shared_head()?;
-    if !is_encodable(ask, head) || ask.headers.contains_key(header::RANGE) {
+    if ask.encodings.is_plain_only() || ask.carries.range || !is_encodable(ask, head) {
         return None;
     }
     ask.site.compress.codings.iter().copied().find(|coding| ask.encodings.accepts(*coding))
