@@ -150,6 +150,7 @@ pub(crate) async fn pass(
         return Err(Failure::BodyTooLarge);
     }
     body.set_bytes_max(bytes_max);
+    let may_store = body.is_end_stream() || ask.method == Method::POST;
     let (body, received) = Counted::new(body);
     ledger.receiving(received);
     let sent = exchange(core, ask, Purpose::Pass, body).await;
@@ -160,7 +161,7 @@ pub(crate) async fn pass(
     }
     let (verdict, sent) = judge_sent(ask, sent);
     let why = match verdict {
-        Verdict::Store(storable) if is_storable_length(core, &sent) => {
+        Verdict::Store(storable) if may_store && is_storable_length(core, &sent) => {
             let now = core.node.now();
             if let Some((writer, reader)) = core.node.store.begin_alone(ask.key, &ask.full_key, now)
             {

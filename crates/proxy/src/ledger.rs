@@ -161,6 +161,7 @@ impl Ledger {
                 let counters = site.counters.here();
                 counters.request_done(self.cache, self.status, self.sent_bytes, total_us);
                 counters.client_received.add(self.received_bytes());
+                counters.upstream_sent.add(self.received_bytes());
                 if !self.completed {
                     counters.client_aborted.inc();
                 }

@@ -139,9 +139,10 @@ impl Ask {
         seed.hash(&full_key)
     }
 
-    /// Whether a stored response may answer it.
-    pub(crate) fn is_for_cache(&self) -> bool {
-        matches!(self.method, Method::GET | Method::HEAD) && self.upgrade.is_none()
+    /// Whether a stored response may answer it. A body is in no key, so a request with one must
+    /// neither be answered from the store nor fill it, unless its method says so (RFC 9110 9.3.1).
+    pub(crate) fn is_for_cache(&self, bodiless: bool) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD) && self.upgrade.is_none() && bodiless
     }
 }
 

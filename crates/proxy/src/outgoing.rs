@@ -38,7 +38,10 @@ pub(crate) fn request(
     hop::strip_hop_by_hop(&mut headers);
     hop::strip_unkeyed_request_fields(&mut headers);
     vary::normalize_request(&mut headers, &ask.site.rules);
+    drop_ambiguous_names(&mut headers);
+    join_cookies(&mut headers);
     headers.remove(header::EXPECT);
+    announce(&mut headers, &ask.method, &body);
     let mut method = ask.method.clone();
     match purpose {
         Purpose::Fill => {
@@ -89,6 +92,41 @@ pub(crate) fn request(
     *request.uri_mut() = ask.path_and_query.parse().unwrap_or_default();
     *request.headers_mut() = headers;
     request
+}
+
+/// Drops fields with an underscore in their name: many origins read `content_length` as
+/// `Content-Length`, and nothing that was checked here was checked under that name.
+fn drop_ambiguous_names(headers: &mut HeaderMap) {
+    while let Some(name) = headers.keys().find(|name| name.as_str().contains('_')).cloned() {
+        headers.remove(name);
+    }
+}
+
+/// Joins the crumbs into which HTTP/2 may cut a Cookie (RFC 9113 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(header::COOKIE).iter();
+    if let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) {
+        let rest = std::iter::once(second).chain(crumbs);
+        let joined = rest.fold(first.as_bytes().to_vec(), |mut joined, crumb| {
+            joined.extend_from_slice(b"; ");
+            joined.extend_from_slice(crumb.as_bytes());
+            joined
+        });
+        if let Ok(joined) = HeaderValue::from_bytes(&joined) {
+            headers.insert(header::COOKIE, joined);
+        }
+    }
+}
+
+/// Announces the length of the body that is really sent, and no other: an origin that waits for, or
+/// skips, bytes that never come takes the next request for them.
+fn announce(headers: &mut HeaderMap, method: &Method, body: &OutgoingBody) {
+    headers.remove(header::CONTENT_LENGTH);
+    match body.size_hint().exact() {
+        Some(0) if !matches!(*method, Method::POST | Method::PUT | Method::PATCH) => {}
+        Some(bytes) => drop(headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes))),
+        None => {}
+    }
 }
 
 /// Takes away what asks for less than the whole.

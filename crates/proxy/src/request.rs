@@ -25,6 +25,7 @@ use crate::transform;
 use crate::upgrade;
 use crate::upstream::InFlight;
 use http::{HeaderValue, Method, Request, Response, Version, header};
+use http_body::Body as _;
 use selvedge_net::{Connection, Protocol, Refusal, RequestBody, UpstreamBody};
 use selvedge_policy::target::normalize_host;
 use selvedge_policy::{Fwd, Now, Reuse, Why, reuse};
@@ -114,6 +115,9 @@ async fn live(
     let host = authority(&req, &arrival)?;
     let site = find_site(&visit.plan, &host, connection)?;
     visit.ledger.at_site(&site);
+    if arrival.from_peer {
+        site.counters.here().peer_requests.inc();
+    }
     let (parts, body) = req.into_parts();
     let seed = &core.node.seed;
     let ask = Rc::new(Ask::new(&visit.plan, &site, seed, arrival, carries, visit.id, host, parts)?);
@@ -122,7 +126,7 @@ async fn live(
     }
     let served = if ask.upgrade.is_some() {
         Box::pin(upgrade::switch(core, &ask, connection, &mut visit.ledger)).await?
-    } else if ask.is_for_cache() {
+    } else if ask.is_for_cache(body.is_end_stream()) {
         match lookup(core, &ask, visit.now) {
             Found::Fresh(object) => Served::stored(object, Trail::HIT),
             Found::Stale(object, reason) => {
@@ -143,7 +147,8 @@ async fn live(
             Found::Refused => return Err(Failure::OnlyIfCached),
         }
     } else {
-        Box::pin(fetch::pass(core, &ask, body, Trail::METHOD, &mut visit.ledger)).await?
+        let trail = if ask.method.is_safe() { Trail::BODY } else { Trail::METHOD };
+        Box::pin(fetch::pass(core, &ask, body, trail, &mut visit.ledger)).await?
     };
     let served = match transform::coding_for(&ask, &served) {
         None => served,
@@ -282,6 +287,12 @@ impl Trail {
     };
     /// Gone on because of its method.
     pub(crate) const METHOD: Self = Self { fwd: Some(Fwd::Method), ..Self::new(CacheResult::Pass) };
+    /// Gone on because its body is in no key.
+    pub(crate) const BODY: Self = Self {
+        fwd: Some(Fwd::Bypass),
+        detail: Some("request-body"),
+        ..Self::new(CacheResult::Pass)
+    };
     /// Switched to another protocol.
     pub(crate) const TUNNEL: Self =
         Self { fwd: Some(Fwd::Bypass), ..Self::new(CacheResult::Tunnel) };
