@@ -1,5 +1,5 @@
-//! The form in which a client gets its answer: conditions (RFC 9110 13), ranges (RFC 9110 14), HEAD,
-//! and the fields this node adds.
+//! The form in which a client gets its answer: conditions (RFC 9110 13), ranges (RFC 9110 14),
+//! HEAD, and the fields this node adds.
 
 use crate::body::{Body, Piece, Source};
 use crate::node::Core;
@@ -203,8 +203,8 @@ fn shared(
     (head.status, headers, source)
 }
 
-/// The fields of a 304. Another node gets them all: what it has stored is to be brought up to date by
-/// them (RFC 9110 15.4.5 lets a 304 carry what guides cache updates).
+/// The fields of a 304. Another node gets them all: what it has stored is to be brought up to date
+/// by them (RFC 9110 15.4.5 lets a 304 carry what guides cache updates).
 fn not_modified(ask: &Ask, head: &Head) -> HeaderMap {
     if !ask.arrival.from_node {
         return validate::not_modified_headers(&head.headers);

@@ -1,4 +1,5 @@
-//! Content codings made here: gzip, brotli and zstd, as streams (RFC 9110 8.4.1, RFC 7932, RFC 8878).
+//! Content codings made here, as streams: gzip, brotli and zstd (RFC 9110 8.4.1, RFC 7932,
+//! RFC 8878).
 //!
 //! An encoder is plain: bytes in, bytes out. Who runs it, and where, is decided by its user; it may
 //! take milliseconds for a chunk, so that user is never the task that serves a core's connections.
@@ -134,18 +135,14 @@ mod tests {
             let mut encoded = encoder.push(b"first words").expect("push");
             encoded.extend(encoder.flush().expect("flush"));
             let mut out = [0_u8; 11];
-            match coding {
-                Coding::Brotli => brotli::Decompressor::new(&encoded[..], 64)
-                    .read_exact(&mut out)
-                    .expect("brotli"),
-                Coding::Gzip => {
-                    flate2::read::GzDecoder::new(&encoded[..]).read_exact(&mut out).expect("gzip")
+            let mut decoder: Box<dyn Read> = match coding {
+                Coding::Brotli => Box::new(brotli::Decompressor::new(&encoded[..], 64)),
+                Coding::Gzip => Box::new(flate2::read::GzDecoder::new(&encoded[..])),
+                Coding::Zstd => {
+                    Box::new(zstd::stream::read::Decoder::new(&encoded[..]).expect("zstd"))
                 }
-                Coding::Zstd => zstd::stream::read::Decoder::new(&encoded[..])
-                    .expect("zstd")
-                    .read_exact(&mut out)
-                    .expect("zstd"),
-            }
+            };
+            decoder.read_exact(&mut out).expect("all that went in");
             assert_eq!(&out, b"first words", "{coding:?}");
         }
     }

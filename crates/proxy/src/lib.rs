@@ -11,6 +11,7 @@ mod deliver;
 mod encode;
 mod exchange;
 mod fetch;
+mod fill;
 mod health;
 mod ledger;
 mod node;

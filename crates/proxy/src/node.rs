@@ -16,7 +16,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::watch;
 
 /// What a node is made of.
 pub struct Parts {
@@ -42,7 +41,6 @@ pub struct Node {
     hops: Hops,
     plan: ArcSwap<Plan>,
     spin: AtomicU64,
-    stopping: watch::Sender<bool>,
 }
 
 impl Node {
@@ -70,7 +68,6 @@ impl Node {
             hops,
             plan: ArcSwap::from_pointee(plan),
             spin: AtomicU64::new(0),
-            stopping: watch::Sender::new(false),
             telemetry,
         });
         let weak = Arc::downgrade(&node);
@@ -95,18 +92,13 @@ impl Node {
         Ok(())
     }
 
-    /// Ends what the node does on its own: probes of next hops. Requests go on.
-    pub fn stop(&self) {
-        self.stopping.send_replace(true);
-    }
-
     /// What answers the requests of one worker. The worker with `probes` asks next hops whether
     /// they are well, for all of them.
     pub fn handler(self: &Arc<Self>, client: Client, tasks: Tasks, probes: bool) -> Handler {
         let core = Rc::new(Core { node: Arc::clone(self), client, tasks });
         if probes {
             let prober = Rc::clone(&core);
-            core.tasks.spawn(async move { crate::probe::run(&prober).await });
+            core.tasks.spawn_background(async move { crate::probe::run(&prober).await });
         }
         Handler(core)
     }
@@ -131,13 +123,6 @@ impl Node {
     /// A number that is another one for each fetch: it spreads weighted origins.
     pub(crate) fn spin(&self) -> u64 {
         self.spin.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// Resolves when the node is told to stop.
-    pub(crate) async fn stopped(&self) {
-        let mut stopping = self.stopping.subscribe();
-        // The sender lives as long as the node, so waiting fails only when nobody is left to stop.
-        let _ = stopping.wait_for(|stop| *stop).await;
     }
 
     fn export_hops(&self, each: &mut dyn FnMut(Sample<'_>)) {

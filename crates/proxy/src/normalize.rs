@@ -6,6 +6,7 @@
 use crate::admit::Arrival;
 use crate::carries::Carries;
 use crate::plan::{Plan, Site};
+use crate::request::Visit;
 use crate::request_id::RequestId;
 use crate::rescue::Failure;
 use http::request::Parts;
@@ -43,15 +44,15 @@ pub(crate) struct Ask {
 impl Ask {
     /// Understands the head of a request for `site`.
     pub(crate) fn new(
-        plan: &Arc<Plan>,
+        visit: &Visit,
         site: &Arc<Site>,
         seed: &KeySeed,
         arrival: Arrival,
-        carries: Carries,
-        id: RequestId,
         host: String,
         parts: Parts,
     ) -> Result<Self, Failure> {
+        let Visit { plan, id, carries, .. } = visit;
+        let (id, carries) = (*id, *carries);
         let Parts { method, uri, version, headers, .. } = parts;
         let path =
             target::normalize_path(uri.path()).map_err(|_| Failure::Refused(Refusal::Target))?;

@@ -143,7 +143,7 @@ pub(crate) struct Counted {
 
 impl Counted {
     /// The body to send, and the count of its bytes as they go.
-    pub(crate) fn new(body: RequestBody) -> (OutgoingBody, Rc<Cell<u64>>) {
+    pub(crate) fn count(body: RequestBody) -> (OutgoingBody, Rc<Cell<u64>>) {
         let count = Rc::new(Cell::new(0));
         if body.is_end_stream() {
             return (OutgoingBody::empty(), count);

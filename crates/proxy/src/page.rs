@@ -39,7 +39,8 @@ impl Page<'_> {
                 Bytes::from(format!(
                     "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\
                      <title>{code} {title}</title>\n<h1>{code} {title}</h1>\n<p>{sentence}</p>\n\
-                     <hr><p><small>{node} &middot; {word} &middot; request {id}</small></p></html>\n"
+                     <hr>\n<p><small>{node} &middot; {word} &middot; request {id}</small></p>\
+                     </html>\n"
                 )),
                 HeaderValue::from_static("text/html; charset=utf-8"),
             ),

@@ -1,4 +1,4 @@
-//! Active health: asks next hops now and then whether they are well.
+//! Active health: asks next hops now and then whether they are well. A drain drops it.
 
 use crate::node::Core;
 use crate::plan::{Plan, Probe};
@@ -11,18 +11,14 @@ use std::time::Duration;
 /// How often the list of probes is looked at for one that is due.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Sends the probes of whatever configuration is in force, until the node stops.
+/// Sends the probes of whatever configuration is in force, for ever.
 pub(crate) async fn run(core: &Rc<Core>) {
     let mut due: HashMap<*const Hop, u64> = HashMap::new();
-    let mut stopped = std::pin::pin!(core.node.stopped());
     loop {
         let plan = core.node.plan();
         due.retain(|hop, _| plan.probes.iter().any(|probe| Arc::as_ptr(&probe.hop) == *hop));
         send_due(core, &plan, &mut due);
-        tokio::select! {
-            () = &mut stopped => return,
-            () = tokio::time::sleep(TICK) => {}
-        }
+        tokio::time::sleep(TICK).await;
     }
 }
 
@@ -36,7 +32,7 @@ fn send_due(core: &Rc<Core>, plan: &Plan, due: &mut HashMap<*const Hop, u64>) {
         let Some(turn) = probe.hop.begin_probe() else { continue };
         *next = now_ms + u64::try_from(probe.interval.as_millis()).unwrap_or(u64::MAX / 2);
         let (task_core, probe) = (Rc::clone(core), probe.clone());
-        core.tasks.spawn(async move {
+        core.tasks.spawn_background(async move {
             send(&task_core, &probe).await;
             drop(turn);
         });
@@ -44,13 +40,7 @@ fn send_due(core: &Rc<Core>, plan: &Plan, due: &mut HashMap<*const Hop, u64>) {
 }
 
 async fn send(core: &Core, probe: &Probe) {
-    let asked =
-        core.client.probe(&probe.hop.target, &probe.host, probe.path.as_deref(), probe.limit);
-    tokio::select! {
-        () = core.node.stopped() => {}
-        answer = asked => {
-            let ok = matches!(&answer, Ok(status) if status.is_none_or(|s| s.as_u16() < 500));
-            probe.hop.probed(ok);
-        }
-    }
+    let path = probe.path.as_deref();
+    let answer = core.client.probe(&probe.hop.target, &probe.host, path, probe.limit).await;
+    probe.hop.probed(answer.is_ok_and(|status| status.is_none_or(|code| code.as_u16() < 500)));
 }

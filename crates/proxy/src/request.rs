@@ -4,8 +4,8 @@
 //! ```text
 //! admit -> route -> normalize -> lookup -+- fresh --------------------+
 //!                                        +- stale -> refresh behind --+
-//!                                        +- filling -> join the fill -+-> transform -> deliver -> log
-//!                                        +- miss -> fetch ------------+
+//!                                        +- filling -> join the fill -+-> transform -> deliver
+//!                                        +- miss -> fetch ------------+   (then the log)
 //!                                        +- pass -> fetch, no store --+
 //! ```
 
@@ -41,6 +41,7 @@ pub(crate) struct Visit {
     pub(crate) id: RequestId,
     /// When it arrived.
     pub(crate) now: Now,
+    pub(crate) carries: Carries,
     pub(crate) method: Method,
     pub(crate) version: Version,
     pub(crate) accept: Option<HeaderValue>,
@@ -96,7 +97,7 @@ pub(crate) async fn serve(
     let carries = Carries::of(req.headers());
     let arrival = Arrival::of(&plan, req.headers(), carries, connection);
     let mut visit = Visit::begin(core, plan, &arrival, carries, &req, connection);
-    match live(core, arrival, carries, req, connection, &mut visit).await {
+    match live(core, arrival, req, connection, &mut visit).await {
         Ok((ask, served)) => deliver::deliver(core, &ask, served, visit),
         Err(failure) => deliver::refuse(core, &failure, visit),
     }
@@ -106,12 +107,11 @@ pub(crate) async fn serve(
 async fn live(
     core: &Rc<Core>,
     arrival: Arrival,
-    carries: Carries,
     req: Request<RequestBody>,
     connection: &Rc<Connection>,
     visit: &mut Visit,
 ) -> Result<(Rc<Ask>, Served), Failure> {
-    admit::admit(&core.node.name, &req, carries)?;
+    admit::admit(&core.node.name, &req, visit.carries)?;
     let host = authority(&req, &arrival)?;
     let site = find_site(&visit.plan, &host, connection)?;
     visit.ledger.at_site(&site);
@@ -120,7 +120,7 @@ async fn live(
     }
     let (parts, body) = req.into_parts();
     let seed = &core.node.seed;
-    let ask = Rc::new(Ask::new(&visit.plan, &site, seed, arrival, carries, visit.id, host, parts)?);
+    let ask = Rc::new(Ask::new(visit, &site, seed, arrival, host, parts)?);
     if let Some(location) = normalize::https_location(&ask) {
         return Ok((ask, Served { what: What::Redirect(location), trail: Trail::LOCAL }));
     }
@@ -147,7 +147,8 @@ async fn live(
             Found::Refused => return Err(Failure::OnlyIfCached),
         }
     } else {
-        let trail = if ask.method.is_safe() { Trail::BODY } else { Trail::METHOD };
+        let has_body_in_no_key = matches!(ask.method, Method::GET | Method::HEAD);
+        let trail = if has_body_in_no_key { Trail::BODY } else { Trail::METHOD };
         Box::pin(fetch::pass(core, &ask, body, trail, &mut visit.ledger)).await?
     };
     let served = match transform::coding_for(&ask, &served) {
@@ -248,6 +249,7 @@ impl Visit {
             ledger,
             id,
             now: core.node.at(mono_us),
+            carries,
             method: req.method().clone(),
             version: req.version(),
             accept: carries.accept.then(|| req.headers().get(header::ACCEPT).cloned()).flatten(),

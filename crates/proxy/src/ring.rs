@@ -4,8 +4,8 @@
 //! edges ask the same parent for the same object. A member that goes away moves only the keys it
 //! owned. Pure: who is up and how loaded each member is are arguments of the walk.
 //!
-//! Method: Karger et al. 1997 for the ring; Mirrokni, Thorup and Zadimoghaddam 2016 for the bound on
-//! a member's load.
+//! Method: Karger et al. 1997 for the ring; Mirrokni, Thorup and Zadimoghaddam 2016 for the bound
+//! on a member's load.
 
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher;

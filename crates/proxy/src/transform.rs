@@ -133,9 +133,8 @@ enum Next {
 async fn fill(mut source: Plain, mut writer: FillWriter, coding: Coding) {
     let mut place = 0;
     let mut held_back = false;
-    let mut encoder = match Encoder::new(coding) {
-        Ok(encoder) => encoder,
-        Err(_) => return writer.fail(FillError::Source(Arc::new(Failure::Encode))),
+    let Ok(mut encoder) = Encoder::new(coding) else {
+        return writer.fail(FillError::Source(Arc::new(Failure::Encode)));
     };
     loop {
         let next = match poll_once(next(&mut source, &mut place)).await {

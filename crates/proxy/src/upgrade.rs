@@ -1,6 +1,6 @@
-//! Requests that ask to leave HTTP: WebSocket and others (RFC 9110 7.8). The tunnel opens only after
-//! the next hop has really answered 101; any other answer goes back as it is, and not a byte that
-//! the client sent behind its request has reached anybody by then.
+//! Requests that ask to leave HTTP: WebSocket and others (RFC 9110 7.8). The tunnel opens only
+//! after the next hop has really answered 101; any other answer goes back as it is, and not a byte
+//! that the client sent behind its request has reached anybody by then.
 
 use crate::exchange::exchange;
 use crate::ledger::Ledger;

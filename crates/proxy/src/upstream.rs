@@ -1,9 +1,9 @@
 //! Next hops: who may be asked for a request, in which order, and what is known of each.
 //!
 //! ```text
-//!   a client's request:  the peer that owns the key -> parents in ring order -> the origin, if allowed
-//!   a peer's request:                                   parents in ring order -> the origin, if allowed
-//!   no parents:                                         the site's origins, ordered or weighted
+//!   a client asks:  the peer that owns the key -> parents by the ring -> origins, if allowed
+//!   a peer asks:                                  parents by the ring -> origins, if allowed
+//!   no parents:     the peer that owns the key -> the site's origins, ordered or weighted
 //! ```
 //! A hop outlives reloads: what was learned of its health stays known as long as some configuration
 //! names it.

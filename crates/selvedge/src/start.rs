@@ -151,7 +151,6 @@ impl Service {
         let limit = self.reloader.config.node.drain_timeout;
         process::say(&format!("draining, at most {} s", limit.as_secs()));
         self.telemetry.set_ready(false);
-        self.reloader.node.stop();
         self.traffic.drain(limit);
         while !self.traffic.is_finished() {
             tokio::select! {

@@ -1,7 +1,7 @@
 //! `selvedge demo`: a whole CDN on loopback, without root: a sample origin, a parent and an edge.
 //!
-//! The caches are child processes of this one, started with configuration files like any other node:
-//! what the demo shows is what production runs.
+//! The caches are child processes of this one, started with configuration files like any other
+//! node: what the demo shows is what production runs.
 
 mod origin;
 mod pages;

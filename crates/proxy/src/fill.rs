@@ -1,0 +1,286 @@
+//! The life of a fill, in a task of its own: ask, judge, show the head to all who wait, stream,
+//! store. It ends when the body does, whatever its clients do.
+//!
+//! ```text
+//! exchange -> judge -+- storable ---------> head to all -> stream -> stored
+//!                    +- 304 --------------> the stored object, renewed, to all
+//!                    +- not for sharing --> all waiters released, the answer to the first
+//!                    +- failed -----------> the same failure to all
+//! ```
+
+use crate::exchange::{Sent, exchange};
+use crate::ledger::Fetched;
+use crate::node::Core;
+use crate::normalize::Ask;
+use crate::outgoing::Purpose;
+use crate::request::{Served, Trail, What};
+use crate::rescue::{self, Failure};
+use crate::upstream::{InFlight, Tier};
+use http::{HeaderMap, StatusCode};
+use http_body::Body as _;
+use selvedge_net::{OutgoingBody, Reply, UpstreamBody};
+use selvedge_policy::validate::{self, Freshened, Stored};
+use selvedge_policy::{Exchange, NoStore, Storable, Verdict, judge};
+use selvedge_store::{FillError, FillWriter, Finished, Head, Object};
+use selvedge_telemetry::CacheResult;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// What a fill turned out to be, for the request that began it.
+pub(crate) enum Led {
+    /// It may be shared and is on its way.
+    Head(Arc<Head>),
+    /// The stored response holds.
+    Renewed(Arc<Object>),
+    /// It is not for sharing: this is the answer itself.
+    Mine(Box<Mine>),
+    /// There is none.
+    Failed(Failure),
+}
+
+/// An answer that is not for sharing.
+pub(crate) struct Mine {
+    pub(crate) reply: Reply,
+    pub(crate) in_flight: InFlight,
+    pub(crate) why: NoStore,
+}
+
+/// Begins the life of a fill. `leader` learns what it turned out to be, and what it cost to ask.
+pub(crate) fn spawn(
+    core: &Rc<Core>,
+    ask: &Rc<Ask>,
+    stale: Option<Arc<Object>>,
+    writer: FillWriter,
+    leader: oneshot::Sender<(Led, Option<Fetched>)>,
+) {
+    ask.site.counters.here().fills.inc();
+    let (task_core, ask) = (Rc::clone(core), Rc::clone(ask));
+    core.tasks.spawn(async move { fill(&task_core, &ask, stale, writer, leader).await });
+}
+
+/// The life of a fill.
+async fn fill(
+    core: &Rc<Core>,
+    ask: &Rc<Ask>,
+    stale: Option<Arc<Object>>,
+    writer: FillWriter,
+    leader: oneshot::Sender<(Led, Option<Fetched>)>,
+) {
+    let tell = |led, fetched| drop(leader.send((led, fetched)));
+    let sent = match exchange_for_fill(core, ask, stale.as_ref()).await {
+        Ok(Answered::Fresh(sent)) => *sent,
+        Ok(Answered::Holds(freshened, object, fetched)) => {
+            let renewed = renew(core, ask, &object, *freshened, writer);
+            return tell(Led::Renewed(renewed), Some(fetched));
+        }
+        Err((failure, fetched)) => {
+            fail(ask, writer, &failure);
+            return tell(Led::Failed(failure), fetched);
+        }
+    };
+    let fetched = Some(sent.fetched.clone());
+    let status = sent.reply.response.status();
+    if rescue::is_stale_if_error_status(status) && stands_in(core, ask, stale.as_ref()) {
+        let failure = Failure::ServerError(status);
+        fail(ask, writer, &failure);
+        return tell(Led::Failed(failure), fetched);
+    }
+    let keep = sent.hop.tier != Tier::Peer || ask.plan.upstream.peer_copy;
+    let (verdict, sent) = judge_sent(ask, sent);
+    match verdict {
+        Verdict::Store(storable) if keep && is_storable_length(core, &sent) => {
+            let (writer, body) = begin_body(writer, storable, sent);
+            tell(Led::Head(Arc::clone(&body.head)), fetched);
+            pump(ask, writer, body).await;
+        }
+        verdict => {
+            let (why, remember) = match verdict {
+                Verdict::Pass(why) => (why, remember_for(ask, why)),
+                Verdict::Store(_) => (NoStore::Unusable, ask.site.rules.hit_for_miss),
+            };
+            writer.pass(remember, core.node.now());
+            let mine = Mine { reply: sent.reply, in_flight: sent.in_flight, why };
+            tell(Led::Mine(Box::new(mine)), fetched);
+        }
+    }
+}
+
+/// What came back to a fill.
+enum Answered {
+    Fresh(Box<Sent>),
+    Holds(Box<Freshened>, Arc<Object>, Fetched),
+}
+
+/// Asks for the whole response or, with a stale one that has a validator, whether that holds; asks
+/// again without conditions when the 304 turns out to be about something else.
+async fn exchange_for_fill(
+    core: &Core,
+    ask: &Ask,
+    stale: Option<&Arc<Object>>,
+) -> Result<Answered, (Failure, Option<Fetched>)> {
+    let validated = stale.filter(|object| object.meta.has_validator());
+    if let Some(object) = validated {
+        ask.site.counters.here().revalidations.inc();
+        let purpose = Purpose::Validate(&object.headers);
+        let sent = exchange(core, ask, purpose, OutgoingBody::empty()).await?;
+        if sent.reply.response.status() != StatusCode::NOT_MODIFIED {
+            return Ok(Answered::Fresh(Box::new(sent)));
+        }
+        let freshened =
+            validate::update_on_304(&stored(object), &seen(ask, &sent), &ask.site.rules);
+        if !matches!(freshened, Freshened::Refetch) {
+            ask.site.counters.here().revalidations_confirmed.inc();
+            return Ok(Answered::Holds(Box::new(freshened), Arc::clone(object), sent.fetched));
+        }
+    }
+    let sent = exchange(core, ask, Purpose::Fill, OutgoingBody::empty()).await?;
+    Ok(Answered::Fresh(Box::new(sent)))
+}
+
+/// The stored response holds: keeps it with its new fields, or serves it once more.
+fn renew(
+    core: &Core,
+    ask: &Ask,
+    object: &Arc<Object>,
+    freshened: Freshened,
+    writer: FillWriter,
+) -> Arc<Object> {
+    match freshened {
+        Freshened::Updated(storable) => writer.refreshed(object, storable),
+        Freshened::LastUse(_, why) => {
+            writer.pass(remember_for(ask, why), core.node.now());
+            core.node.store.remove(ask.key, &ask.full_key, object);
+            Arc::clone(object)
+        }
+        Freshened::Refetch => Arc::clone(object),
+    }
+}
+
+/// A body that is about to be stored while it streams.
+pub(crate) struct Incoming {
+    pub(crate) head: Arc<Head>,
+    body: UpstreamBody,
+    in_flight: InFlight,
+}
+
+pub(crate) fn begin_body(
+    mut writer: FillWriter,
+    storable: Storable,
+    sent: Sent,
+) -> (FillWriter, Incoming) {
+    let body = sent.reply.response.into_body();
+    let head = writer.head(storable, body.size_hint().exact());
+    (writer, Incoming { head, body, in_flight: sent.in_flight })
+}
+
+pub(crate) fn spawn_pump(core: &Rc<Core>, ask: &Rc<Ask>, writer: FillWriter, incoming: Incoming) {
+    let ask = Rc::clone(ask);
+    core.tasks.spawn(async move { pump(&ask, writer, incoming).await });
+}
+
+/// Moves the body from the next hop into the fill, to its end or its failure.
+async fn pump(ask: &Ask, mut writer: FillWriter, incoming: Incoming) {
+    let Incoming { mut body, in_flight, .. } = incoming;
+    let mut trailers: Option<HeaderMap> = None;
+    loop {
+        let frame = tokio::select! {
+            biased;
+            frame = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)) => frame,
+            () = writer.abandoned() => return,
+        };
+        match frame {
+            None => break,
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(bytes) => {
+                    ask.site.counters.here().upstream_received.add(bytes.len() as u64);
+                    if let Err(error) = writer.push(bytes).await {
+                        ask.site.counters.here().fills_failed.inc(error.word());
+                        return;
+                    }
+                }
+                Err(frame) => trailers = frame.into_trailers().ok(),
+            },
+            Some(Err(error)) => {
+                ask.site.counters.here().upstream_truncated.inc();
+                return fail(ask, writer, &Failure::Broken(error));
+            }
+        }
+    }
+    drop(in_flight);
+    match writer.finish(trailers) {
+        Ok(Finished::Stored(_)) => ask.site.counters.here().fills_stored.inc(),
+        Ok(_) => {}
+        Err(error) => ask.site.counters.here().fills_failed.inc(error.word()),
+    }
+}
+
+fn fail(ask: &Ask, writer: FillWriter, failure: &Failure) {
+    ask.site.counters.here().fills_failed.inc(rescue::answer(failure).word);
+    writer.fail(FillError::Source(Arc::new(failure.clone())));
+}
+
+impl Mine {
+    pub(crate) fn served(self: Box<Self>, ask: &Ask, trail: Trail) -> Served {
+        let Self { reply, in_flight, why } = *self;
+        let word = trail.detail.unwrap_or_else(|| why.word());
+        ask.site.counters.here().passed.inc(word);
+        let status = reply.response.status();
+        let cache = match trail.cache {
+            CacheResult::Miss => CacheResult::Pass,
+            other => other,
+        };
+        let trail = Trail { cache, detail: Some(word), fwd_status: Some(status.as_u16()), ..trail };
+        Served { what: What::Passed(reply.response, in_flight), trail }
+    }
+}
+
+pub(crate) fn seen<'a>(ask: &'a Ask, sent: &'a Sent) -> Exchange<'a> {
+    Exchange {
+        method: &ask.method,
+        target: None,
+        req_headers: &ask.headers,
+        status: sent.reply.response.status(),
+        resp_headers: sent.reply.response.headers(),
+        requested_at: sent.requested_at,
+        received_at: sent.received_at,
+    }
+}
+
+pub(crate) fn judge_sent(ask: &Ask, sent: Sent) -> (Verdict, Sent) {
+    let target = ask.target();
+    let x = Exchange { target: Some(&target), ..seen(ask, &sent) };
+    let verdict = judge(&x, &ask.site.rules);
+    (verdict, sent)
+}
+
+pub(crate) fn stored(object: &Object) -> Stored<'_> {
+    Stored {
+        status: object.status,
+        headers: &object.headers,
+        selecting: &object.selecting,
+        body_length: Some(object.body.len()),
+    }
+}
+
+/// Whether the body is not known to be larger than anything the store takes.
+pub(crate) fn is_storable_length(core: &Core, sent: &Sent) -> bool {
+    let length = sent.reply.response.body().size_hint().exact();
+    length.is_none_or(|bytes| bytes <= core.node.store.object_bytes_max())
+}
+
+/// For how long requests for this key go on without waiting for each other. What depends on one
+/// request says nothing about the next.
+fn remember_for(ask: &Ask, why: NoStore) -> Duration {
+    match why {
+        NoStore::Method | NoStore::RequestNoStore | NoStore::Authorization => Duration::ZERO,
+        _ => ask.site.rules.hit_for_miss,
+    }
+}
+
+pub(crate) fn stands_in(core: &Core, ask: &Ask, stale: Option<&Arc<Object>>) -> bool {
+    let now = core.node.now();
+    stale.is_some_and(|object| object.meta.usable_on_error(&ask.directives, &ask.site.rules, now))
+}
