@@ -157,7 +157,7 @@ fn an_uncacheable_answer_is_remembered_and_never_shared() {
         assert!(!resp.cache_status("edge-1").contains("stored"), "{:?}", resp.headers);
     }
     assert_eq!(origin.fetches("/me"), 3);
-    becomes(2, "requests that went on without waiting", || answered(&edge, "hit_for_miss"));
+    becomes(2, "requests that went on without waiting", || answered(&edge, "hit-for-miss"));
 }
 
 /// The memory of an uncacheable answer ends when the answer becomes cacheable.

@@ -101,8 +101,8 @@ fn refusals_are_logged_and_counted_with_their_reason() {
     assert_eq!(resp.status, 400);
     let line = edge.log_line(resp.header("x-request-id").expect("an id"));
     assert_eq!((&line["status"], &line["cache"]), (&400.into(), &"local".into()));
-    assert_eq!(line["reason"], "field_name");
-    let refused = edge.metrics().sum("selvedge_refusals_total", &["reason=\"field_name\""]);
+    assert_eq!(line["reason"], "field-name");
+    let refused = edge.metrics().sum("selvedge_refusals_total", &["reason=\"field-name\""]);
     assert_eq!(refused as u64, 1);
 }
 

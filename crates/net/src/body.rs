@@ -40,12 +40,12 @@ impl BodyError {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
-            Self::ClientTimeout => "client_body_timeout",
-            Self::ClientTooLarge => "client_body_too_large",
-            Self::ClientGone => "client_gone",
-            Self::ClientMalformed => "client_body_malformed",
-            Self::UpstreamTimeout => "upstream_body_timeout",
-            Self::UpstreamTruncated => "upstream_truncated",
+            Self::ClientTimeout => "client-body-timeout",
+            Self::ClientTooLarge => "client-body-too-large",
+            Self::ClientGone => "client-gone",
+            Self::ClientMalformed => "client-body-malformed",
+            Self::UpstreamTimeout => "upstream-body-timeout",
+            Self::UpstreamTruncated => "upstream-truncated",
             Self::Aborted(word) => word,
         }
     }

@@ -102,7 +102,7 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), count);
         counters.each_refusal(&mut |word, value| {
-            assert_eq!(value, u64::from(word == "host_missing"), "{word}");
+            assert_eq!(value, u64::from(word == "host-missing"), "{word}");
         });
     }
 }

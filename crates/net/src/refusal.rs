@@ -36,36 +36,36 @@ macro_rules! refusals {
 }
 
 refusals! {
-    LineEnd, 400, "line_end", "A line ended in a bare LF, or a bare CR was found.";
-    ControlByte, 400, "control_byte", "A control character was found in the head.";
-    RequestLine, 400, "request_line", "The request line is malformed.";
+    LineEnd, 400, "line-end", "A line ended in a bare LF, or a bare CR was found.";
+    ControlByte, 400, "control-byte", "A control character was found in the head.";
+    RequestLine, 400, "request-line", "The request line is malformed.";
     Method, 400, "method", "The method is not a token.";
     Target, 400, "target", "The request target is malformed.";
-    TargetForm, 400, "target_form", "The form of the target does not fit the method.";
-    UrlTooLong, 414, "url_too_long", "The request target is too long.";
+    TargetForm, 400, "target-form", "The form of the target does not fit the method.";
+    UrlTooLong, 414, "url-too-long", "The request target is too long.";
     Version, 505, "version", "Only HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken here.";
-    HeadTooLarge, 431, "head_too_large", "The request head is too large.";
-    FieldTooLarge, 431, "field_too_large", "A header field is too large.";
-    TooManyFields, 431, "too_many_fields", "There are too many header fields.";
-    FieldName, 400, "field_name", "A header field name is not a token.";
-    FieldFolded, 400, "field_folded", "A header field is folded over several lines.";
-    FieldValue, 400, "field_value", "A header field value is malformed.";
-    HostMissing, 400, "host_missing", "The Host field is missing.";
-    HostRepeated, 400, "host_repeated", "There is more than one Host field.";
-    HostInvalid, 400, "host_invalid", "The Host field is not a valid authority.";
-    HostMismatch, 400, "host_mismatch", ":authority and Host disagree.";
-    LengthInvalid, 400, "length_invalid", "Content-Length is not one plain number.";
-    LengthRepeated, 400, "length_repeated", "There is more than one Content-Length.";
-    LengthAndCoding, 400, "length_and_coding", "Content-Length and Transfer-Encoding are both set.";
-    LengthRequired, 411, "length_required", "The request needs a Content-Length.";
-    CodingUnknown, 501, "coding_unknown", "The only transfer coding understood is chunked.";
-    CodingRepeated, 400, "coding_repeated", "There is more than one Transfer-Encoding.";
-    CodingVersion, 400, "coding_version", "HTTP/1.0 has no transfer codings.";
+    HeadTooLarge, 431, "head-too-large", "The request head is too large.";
+    FieldTooLarge, 431, "field-too-large", "A header field is too large.";
+    TooManyFields, 431, "too-many-fields", "There are too many header fields.";
+    FieldName, 400, "field-name", "A header field name is not a token.";
+    FieldFolded, 400, "field-folded", "A header field is folded over several lines.";
+    FieldValue, 400, "field-value", "A header field value is malformed.";
+    HostMissing, 400, "host-missing", "The Host field is missing.";
+    HostRepeated, 400, "host-repeated", "There is more than one Host field.";
+    HostInvalid, 400, "host-invalid", "The Host field is not a valid authority.";
+    HostMismatch, 400, "host-mismatch", ":authority and Host disagree.";
+    LengthInvalid, 400, "length-invalid", "Content-Length is not one plain number.";
+    LengthRepeated, 400, "length-repeated", "There is more than one Content-Length.";
+    LengthAndCoding, 400, "length-and-coding", "Content-Length and Transfer-Encoding are both set.";
+    LengthRequired, 411, "length-required", "The request needs a Content-Length.";
+    CodingUnknown, 501, "coding-unknown", "The only transfer coding understood is chunked.";
+    CodingRepeated, 400, "coding-repeated", "There is more than one Transfer-Encoding.";
+    CodingVersion, 400, "coding-version", "HTTP/1.0 has no transfer codings.";
     Expectation, 417, "expectation", "The only expectation understood is 100-continue.";
     Connect, 501, "connect", "CONNECT is not offered.";
-    ChunkSize, 400, "chunk_size", "A chunk size is malformed.";
-    ChunkExtension, 400, "chunk_extension", "A chunk extension is malformed or too long.";
-    ChunkEnd, 400, "chunk_end", "A chunk is not followed by CRLF.";
+    ChunkSize, 400, "chunk-size", "A chunk size is malformed.";
+    ChunkExtension, 400, "chunk-extension", "A chunk extension is malformed or too long.";
+    ChunkEnd, 400, "chunk-end", "A chunk is not followed by CRLF.";
     Trailer, 400, "trailer", "The trailer section is malformed or too large.";
 }
 

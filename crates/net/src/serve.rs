@@ -237,7 +237,7 @@ fn in_runtime(work: impl Future<Output = bool>) -> bool {
             is_clean
         }
         Err(error) => {
-            tracing::error!(%error, "worker_without_runtime");
+            tracing::error!(%error, "a worker has no runtime");
             false
         }
     }

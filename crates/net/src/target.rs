@@ -292,17 +292,17 @@ impl SendError {
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {
-            Self::Resolve(_) => "upstream_resolve",
-            Self::Connect(_) => "upstream_connect",
-            Self::ConnectTimeout => "upstream_connect_timeout",
-            Self::Tls(_) => "upstream_tls",
-            Self::FirstByteTimeout => "upstream_first_byte_timeout",
-            Self::Reset { .. } => "upstream_reset",
-            Self::Protocol(_) => "upstream_protocol",
-            Self::HeadTooLarge => "upstream_head_too_large",
-            Self::PoolFull => "upstream_pool_full",
+            Self::Resolve(_) => "upstream-resolve",
+            Self::Connect(_) => "upstream-connect",
+            Self::ConnectTimeout => "upstream-connect-timeout",
+            Self::Tls(_) => "upstream-tls",
+            Self::FirstByteTimeout => "upstream-first-byte-timeout",
+            Self::Reset { .. } => "upstream-reset",
+            Self::Protocol(_) => "upstream-protocol",
+            Self::HeadTooLarge => "upstream-head-too-large",
+            Self::PoolFull => "upstream-pool-full",
             Self::RequestBody(error) => error.word(),
-            Self::Request(_) => "upstream_request_invalid",
+            Self::Request(_) => "upstream-request-invalid",
         }
     }
 

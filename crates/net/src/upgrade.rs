@@ -97,10 +97,10 @@ impl TunnelReason {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
-            Self::Closed => "tunnel_closed",
-            Self::Idle => "tunnel_idle",
-            Self::Age => "tunnel_age",
-            Self::Broken => "tunnel_broken",
+            Self::Closed => "tunnel-closed",
+            Self::Idle => "tunnel-idle",
+            Self::Age => "tunnel-age",
+            Self::Broken => "tunnel-broken",
         }
     }
 }

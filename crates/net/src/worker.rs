@@ -227,7 +227,7 @@ async fn accept<H: Handler>(
     mut drain: channel::Receiver<Option<Duration>>,
 ) {
     let Ok(socket) = TcpListener::from_std(listener.socket) else {
-        tracing::error!(address = %listener.address, "listener_lost");
+        tracing::error!(address = %listener.address, "a listener was lost");
         return;
     };
     let tls = listener.tls.map(TlsAcceptor::from);
@@ -239,7 +239,7 @@ async fn accept<H: Handler>(
                 Err(error) if is_passing(&error) => {}
                 Err(error) => {
                     Counters::add(&core.counters.accept_backoffs);
-                    tracing::warn!(address = %listener.address, %error, "accept_backoff");
+                    tracing::warn!(address = %listener.address, %error, "accepting pauses");
                     tokio::time::sleep(BACKOFF).await;
                 }
             },

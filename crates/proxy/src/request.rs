@@ -284,7 +284,7 @@ impl Trail {
     /// Gone on without waiting: the last answer was not for sharing.
     pub(crate) const HIT_FOR_MISS: Self = Self {
         fwd: Some(Fwd::UriMiss),
-        detail: Some("hit_for_miss"),
+        detail: Some("hit-for-miss"),
         ..Self::new(CacheResult::HitForMiss)
     };
     /// Gone on because of its method.

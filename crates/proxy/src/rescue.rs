@@ -117,7 +117,7 @@ pub(crate) fn answer(failure: &Failure) -> Answer {
         },
         Failure::UnknownHost => say(
             StatusCode::MISDIRECTED_REQUEST,
-            "unknown_host",
+            "unknown-host",
             "No site with this host name is served here.",
         ),
         Failure::Misdirected => say(
@@ -132,26 +132,26 @@ pub(crate) fn answer(failure: &Failure) -> Answer {
         ),
         Failure::Method => say(
             StatusCode::METHOD_NOT_ALLOWED,
-            "method_not_allowed",
+            "method-not-allowed",
             "This method is not served here.",
         ),
         Failure::BodyTooLarge => Answer {
             status: StatusCode::PAYLOAD_TOO_LARGE,
-            word: "body_too_large",
+            word: "body-too-large",
             sentence: "The request body is larger than this site takes.",
             close: true,
         },
         Failure::OnlyIfCached => say(
             StatusCode::GATEWAY_TIMEOUT,
-            "only_if_cached",
+            "only-if-cached",
             "Nothing usable is stored, and the request allows no other answer.",
         ),
         Failure::NoHop => {
-            say(StatusCode::BAD_GATEWAY, "no_hop", "There is no server to ask for this site.")
+            say(StatusCode::BAD_GATEWAY, "no-hop", "There is no server to ask for this site.")
         }
         Failure::Upstream(error) => upstream(error),
         Failure::ServerError(status) => {
-            say(*status, "upstream_status", "The origin answered with an error.")
+            say(*status, "upstream-status", "The origin answered with an error.")
         }
         Failure::Broken(error) => say(
             StatusCode::BAD_GATEWAY,

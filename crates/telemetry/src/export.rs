@@ -297,8 +297,8 @@ mod tests {
         site.here().request_done(CacheResult::Hit, 200, 1024, 90);
         site.here().request_done(CacheResult::Miss, 502, 10, 2_000);
         site.here().stale_served(StaleReason::UpstreamFailed);
-        site.here().refused.inc("uri_too_long");
-        telemetry.node().refusals.inc("bare_lf");
+        site.here().refused.inc("uri-too-long");
+        telemetry.node().refusals.inc("bare-lf");
         telemetry.set_ready(true);
         telemetry.register_source("store", |each| {
             each(Sample::gauge("store_memory_bytes", "Memory held", 12.0));
@@ -314,11 +314,11 @@ mod tests {
         for line in [
             "selvedge_requests_total{site=\"shop\",cache=\"hit\",status=\"2xx\"} 1\n",
             "selvedge_requests_total{site=\"shop\",cache=\"miss\",status=\"5xx\"} 1\n",
-            "selvedge_stale_served_total{site=\"shop\",reason=\"upstream_failed\"} 1\n",
+            "selvedge_stale_served_total{site=\"shop\",reason=\"upstream-failed\"} 1\n",
             "# TYPE selvedge_client_sent_bytes counter\n",
             "selvedge_client_sent_bytes_total{site=\"shop\"} 1034\n",
-            "selvedge_refused_total{site=\"shop\",reason=\"uri_too_long\"} 1\n",
-            "selvedge_refusals_total{reason=\"bare_lf\"} 1\n",
+            "selvedge_refused_total{site=\"shop\",reason=\"uri-too-long\"} 1\n",
+            "selvedge_refusals_total{reason=\"bare-lf\"} 1\n",
             "selvedge_request_seconds_bucket{le=\"0.0001\",site=\"shop\"} 1\n",
             "selvedge_request_seconds_bucket{le=\"+Inf\",site=\"shop\"} 2\n",
             "selvedge_request_seconds_count{site=\"shop\"} 2\n",

@@ -38,7 +38,7 @@ words! {
         /// Nothing usable was stored: the next hop was asked.
         Miss = "miss",
         /// A remembered uncacheable answer: the request went on without waiting.
-        HitForMiss = "hit_for_miss",
+        HitForMiss = "hit-for-miss",
         /// The request may not use the cache.
         Pass = "pass",
         /// The connection was switched to another protocol.
@@ -54,13 +54,13 @@ words! {
     /// Why a stale response was served.
     StaleReason {
         /// Inside stale-while-revalidate: a refresh runs behind the answer.
-        WhileRevalidate = "while_revalidate",
+        WhileRevalidate = "while-revalidate",
         /// Inside stale-if-error: the next hop could not be reached in time.
-        UpstreamFailed = "upstream_failed",
+        UpstreamFailed = "upstream-failed",
         /// Inside stale-if-error: the next hop answered with a server error.
-        UpstreamError = "upstream_error",
+        UpstreamError = "upstream-error",
         /// The client accepted it with max-stale.
-        ClientAllowed = "client_allowed",
+        ClientAllowed = "client-allowed",
     }
 }
 

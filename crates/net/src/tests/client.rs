@@ -153,25 +153,25 @@ fn malformed_answers_are_errors() {
     let huge = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(100_000));
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(1000));
     for (answer, word) in [
-        ("HTTP/1.1 abc OK\r\n\r\n", "upstream_protocol"),
+        ("HTTP/1.1 abc OK\r\n\r\n", "upstream-protocol"),
         (
             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
-            "upstream_protocol",
+            "upstream-protocol",
         ),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok", "upstream_protocol"),
-        ("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nok", "upstream_protocol"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok", "upstream-protocol"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nok", "upstream-protocol"),
         (
             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            "upstream_protocol",
+            "upstream-protocol",
         ),
-        ("HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n", "upstream_protocol"),
-        ("HTTP/1.1 200 OK\r\nX : y\r\n\r\n", "upstream_protocol"),
-        ("HTTP/1.1 200 OK\r\nX: y\r\n z\r\n\r\n", "upstream_protocol"),
-        ("SSH-2.0-OpenSSH\r\n", "upstream_protocol"),
-        (&huge, "upstream_head_too_large"),
-        (&many, "upstream_head_too_large"),
-        ("", "upstream_reset"),
-        ("HTTP/1.1 200 OK\r\nX:", "upstream_reset"),
+        ("HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n", "upstream-protocol"),
+        ("HTTP/1.1 200 OK\r\nX : y\r\n\r\n", "upstream-protocol"),
+        ("HTTP/1.1 200 OK\r\nX: y\r\n z\r\n\r\n", "upstream-protocol"),
+        ("SSH-2.0-OpenSSH\r\n", "upstream-protocol"),
+        (&huge, "upstream-head-too-large"),
+        (&many, "upstream-head-too-large"),
+        ("", "upstream-reset"),
+        ("HTTP/1.1 200 OK\r\nX:", "upstream-reset"),
     ] {
         let error = outcome(answer, write("")).expect_err(answer);
         assert_eq!(error.word(), word, "{answer:.80?}: {error:?}");

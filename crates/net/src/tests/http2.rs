@@ -84,7 +84,7 @@ fn prior_knowledge_is_recognised() {
     let bad = block("GET", "/x", &[(":authority", "a.test"), ("host", "b.test")]);
     peer.send(frame(HEADERS, END_STREAM | END_HEADERS, 3, &bad));
     let (stream, body) = until(&mut peer, DATA).expect("an answer");
-    assert_eq!((stream, &body[..]), (3, &b"host_mismatch"[..]));
+    assert_eq!((stream, &body[..]), (3, &b"host-mismatch"[..]));
     drop(peer);
     // What only begins like the preface is HTTP/1.
     assert!(rig.ask("PRI * HTTP/2.0\r\n\r\nXX").starts_with("HTTP/1.1 505 "));
@@ -170,7 +170,7 @@ fn fields_are_counted_and_idle_connections_end() {
     let bomb = block("GET", "/x", &fields);
     peer.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, &bomb));
     let (_, body) = until(&mut peer, DATA).expect("an answer");
-    assert_eq!(body, b"too_many_fields");
+    assert_eq!(body, b"too-many-fields");
     assert!(until(&mut peer, GOAWAY).is_some());
     drop(peer);
     assert!(rig.stop());

@@ -53,8 +53,8 @@ fn refused_requests_are_answered_in_order_and_close() {
     assert!(first.starts_with("HTTP/1.1 200 OK\r\n"));
     assert!(second.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{second}");
     assert!(second.contains("connection: close"), "{second}");
-    assert!(second.ends_with("host_missing"), "{second}");
-    assert_eq!(rig.seen(), ["GET /x a.test", "refused host_missing"]);
+    assert!(second.ends_with("host-missing"), "{second}");
+    assert_eq!(rig.seen(), ["GET /x a.test", "refused host-missing"]);
     let mut count = 0;
     rig.counters.each_refusal(&mut |_, value| count += value);
     assert_eq!(count, 1);
@@ -118,7 +118,7 @@ fn broken_bodies_never_complete() {
         assert!(answer.starts_with("HTTP/1.1 400 "), "{body:?}: {answer}");
         assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{body:?}: {answer}");
     }
-    assert_eq!(rig.seen(), ["POST /echo client_body_malformed"; 4]);
+    assert_eq!(rig.seen(), ["POST /echo client-body-malformed"; 4]);
     for head in [head, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"] {
         let mut peer = rig.connect();
         peer.send(format!("{head}5\r\nhel"));
@@ -179,10 +179,10 @@ fn bodies_are_bounded_in_size_and_time() {
     let rig = Rig::start(Settings { limits, timeouts, ..Settings::default() });
     let post = "POST /echo HTTP/1.1\r\nHost: a\r\n";
     let long = rig.ask(format!("{post}Content-Length: 11\r\n\r\n"));
-    assert!(long.ends_with("client_body_too_large"), "{long}");
+    assert!(long.ends_with("client-body-too-large"), "{long}");
     let grows = format!("{post}Transfer-Encoding: chunked\r\n\r\nf\r\n0123456789abcde\r\n");
-    assert!(rig.ask(grows).ends_with("client_body_too_large"));
-    assert!(rig.ask(format!("{post}Content-Length: 5\r\n\r\nab")).ends_with("client_body_timeout"));
+    assert!(rig.ask(grows).ends_with("client-body-too-large"));
+    assert!(rig.ask(format!("{post}Content-Length: 5\r\n\r\nab")).ends_with("client-body-timeout"));
     assert!(rig.stop());
 }
 
