@@ -179,3 +179,24 @@ fn a_crowd_on_a_failing_origin_is_no_stampede() {
     }
     assert!(origin.fetches("/bad") <= 4, "{} fetches", origin.fetches("/bad"));
 }
+
+/// Clients that come just when a fill ends find what it stored, or join it; none of them begins
+/// another one.
+#[test]
+fn nobody_fetches_again_what_has_just_been_stored() {
+    let (origin, edge) = edge();
+    origin.on("*", Answer::cacheable("fresh", 600));
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let mut client = Client::http(edge.http());
+                for number in 0..500 {
+                    assert_eq!(client.get(HOST, &format!("/o{number}"), "").text(), "fresh");
+                }
+            });
+        }
+    });
+    let twice: Vec<usize> =
+        (0..500).filter(|number| origin.fetches(&format!("/o{number}")) != 1).collect();
+    assert!(twice.is_empty(), "fetched more than once: {twice:?}");
+}
