@@ -72,6 +72,29 @@ fn the_admin_listener_says_that_the_node_lives_and_is_ready_and_what_it_counted(
     assert_ne!(resp.status, 200, "metrics are not on the public side");
 }
 
+/// OpenMetrics 1.0: a family is declared once, its samples follow it, and the text has an end. A
+/// scraper that reads strictly refuses the whole page otherwise.
+#[test]
+fn each_metric_is_declared_once_with_its_samples_behind_it() {
+    let (origin, edge) = edge();
+    origin.on("*", Answer::cacheable("x", 60));
+    assert_eq!(edge.get("www.shop.test", "/x").status, 200);
+    let text = edge.admin_get("/metrics").text();
+    assert!(text.ends_with("# EOF\n"));
+    let mut families: Vec<&str> = Vec::new();
+    for line in text.lines() {
+        if let Some(family) = line.strip_prefix("# TYPE ") {
+            let name = family.split(' ').next().unwrap_or("");
+            assert!(!families.contains(&name), "{name} is declared twice");
+            families.push(name);
+        } else if !line.starts_with('#') {
+            let last = families.last().copied().unwrap_or("no family");
+            assert!(line.starts_with(last), "{line} stands under {last}");
+        }
+    }
+    assert!(families.len() > 50, "{}", families.len());
+}
+
 /// The command line is part of the product.
 #[test]
 fn a_configuration_can_be_checked_without_starting() {
