@@ -2,7 +2,7 @@
 //!
 //! A member of ours is `selvedge; node="edge-1"`, with `; hop=peer` when an edge asks its peer. The
 //! field is only ever appended to. Anybody can write it, so it proves nothing: who is found in it
-//! answers 508, and whether a request came from a peer counts only from a peer's address.
+//! answers 508, and who claims to be a peer is only kept from this node's peers.
 
 use crate::list;
 use http::{HeaderMap, HeaderName, HeaderValue};

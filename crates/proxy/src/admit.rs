@@ -6,7 +6,7 @@
 use crate::carries::Carries;
 use crate::plan::Plan;
 use crate::rescue::Failure;
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, Method, Request, header};
 use selvedge_net::{Connection, RequestBody};
 use selvedge_policy::forward::{self, Sender};
 use selvedge_policy::{Scheme, cdn_loop};
@@ -62,6 +62,14 @@ impl Arrival {
             from_peer: carries.cdn_loop && cdn_loop::came_from_peer(headers),
         }
     }
+}
+
+/// Whether an OPTIONS is meant for this node: it asks about the server as a whole (RFC 9110 9.3.7), or
+/// may go no further (RFC 9110 7.6.2).
+pub(crate) fn ends_here(req: &Request<RequestBody>) -> bool {
+    *req.method() == Method::OPTIONS
+        && (req.uri().path() == "*"
+            || req.headers().get(header::MAX_FORWARDS).is_some_and(|left| left == "0"))
 }
 
 /// Refuses what must not be served.

@@ -3,11 +3,13 @@
 use crate::ledger::Ledger;
 use crate::upstream::InFlight;
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use selvedge_net::{BodyError, UpstreamBody};
 use selvedge_store::{BodySlices, FillReader};
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 /// The body of an answer to a client.
@@ -24,6 +26,8 @@ pub(crate) enum Source {
     Whole(Bytes),
     /// Slices of a stored body.
     Slices(BodySlices),
+    /// A stored body that ends with trailers: its length is not announced, so that they can follow.
+    Trailed(BodySlices, Option<Arc<HeaderMap>>),
     /// The parts of a multipart/byteranges answer.
     Parts(Parts),
     /// A body that is still arriving from the next hop.
@@ -75,6 +79,7 @@ impl Source {
             Self::Empty => Some(0),
             Self::Whole(bytes) => Some(bytes.len() as u64),
             Self::Slices(slices) => Some(slices.remaining()),
+            Self::Trailed(..) => None,
             Self::Parts(parts) => Some(parts.left),
             Self::Fill(part) => part.left,
             Self::Upstream(passing) => passing.0.size_hint().exact(),
@@ -87,6 +92,10 @@ impl Source {
             Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Self::Slices(slices) => Poll::Ready(slices.next().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Trailed(slices, trailers) => Poll::Ready(match slices.next() {
+                Some(bytes) => Some(Ok(Frame::data(bytes))),
+                None => trailers.take().map(|fields| Ok(Frame::trailers((*fields).clone()))),
+            }),
             Self::Parts(parts) => Poll::Ready(parts.next().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Fill(part) => part.poll(cx),
             Self::Upstream(passing) => Pin::new(&mut passing.0).poll_frame(cx),
@@ -174,10 +183,14 @@ impl HttpBody for Body {
         let ledger = &mut this.ledger;
         match &polled {
             Some(Ok(frame)) => {
-                ledger.sent_bytes += frame.data_ref().map_or(0, |bytes| bytes.len() as u64);
+                let bytes = frame.data_ref().map_or(0, |bytes| bytes.len() as u64);
+                ledger.sent_bytes += bytes;
+                if let Source::Upstream(_) = this.source {
+                    ledger.passed_bytes += bytes;
+                }
                 ledger.completed = frame.is_trailers() || this.source.length() == Some(0);
             }
-            Some(Err(error)) => ledger.reason = Some(error.word()),
+            Some(Err(error)) => ledger.broken(*error),
             None => ledger.completed = true,
         }
         Poll::Ready(polled)

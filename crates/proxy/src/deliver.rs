@@ -64,6 +64,17 @@ pub(crate) fn deliver(core: &Core, ask: &Ask, served: Served, mut visit: Visit) 
     finish(visit, status, headers, source)
 }
 
+/// Answers an OPTIONS that is meant for this node.
+pub(crate) fn options(visit: Visit) -> Response<Body> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::ALLOW, METHODS);
+    finish(visit, StatusCode::NO_CONTENT, headers, Source::Empty)
+}
+
+/// What a client may send. Other methods but CONNECT and TRACE are passed on all the same.
+const METHODS: HeaderValue =
+    HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+
 /// Answers with a page of this node's own.
 pub(crate) fn refuse(core: &Core, failure: &Failure, mut visit: Visit) -> Response<Body> {
     let answer = rescue::answer(failure);
@@ -97,8 +108,7 @@ pub(crate) fn refuse(core: &Core, failure: &Failure, mut visit: Visit) -> Respon
         CacheStatus { cache: &core.node.name, detail: Some(answer.word), ..Default::default() };
     status.append(&mut headers);
     if answer.status == StatusCode::METHOD_NOT_ALLOWED {
-        let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-        headers.insert(header::ALLOW, methods);
+        headers.insert(header::ALLOW, METHODS);
     }
     if answer.status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -126,9 +136,12 @@ impl Stored<'_> {
 
     fn whole(self, head: &Head) -> Source {
         match self {
-            Self::Object(object) => match object.body.single() {
-                Some(bytes) => Source::Whole(bytes.clone()),
-                None => Source::Slices(object.body.all()),
+            Self::Object(object) => match (&object.trailers, object.body.single()) {
+                (Some(trailers), _) => {
+                    Source::Trailed(object.body.all(), Some(Arc::clone(trailers)))
+                }
+                (None, Some(bytes)) => Source::Whole(bytes.clone()),
+                (None, None) => Source::Slices(object.body.all()),
             },
             Self::Fill(reader) => Source::fill(reader, 0, head.length),
         }
@@ -200,6 +213,9 @@ fn shared(
         }
     }
     let source = if ask.method == Method::HEAD { Source::Empty } else { stored.whole(head) };
+    if let Source::Trailed(..) = source {
+        headers.remove(header::CONTENT_LENGTH);
+    }
     (head.status, headers, source)
 }
 
@@ -290,7 +306,7 @@ fn vary_by_encoding(headers: &mut HeaderMap) {
 fn add_status(core: &Core, trail: &Trail, ttl: Option<i64>, headers: &mut HeaderMap) {
     let status = CacheStatus {
         cache: &core.node.name,
-        hit: matches!(trail.cache, CacheResult::Hit | CacheResult::Stale),
+        hit: matches!(trail.cache, CacheResult::Hit | CacheResult::Stale) && trail.fwd.is_none(),
         fwd: trail.fwd,
         fwd_status: trail.fwd_status,
         ttl,

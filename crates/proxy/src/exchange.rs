@@ -6,7 +6,7 @@ use crate::node::Core;
 use crate::normalize::Ask;
 use crate::outgoing::{self, Purpose};
 use crate::rescue::{self, Attempt, Failure, Step};
-use crate::upstream::{Hop, InFlight, Route, Tier};
+use crate::upstream::{Hop, InFlight, Moment, Tier};
 use http_body::Body as _;
 use selvedge_net::{OutgoingBody, Reply, Reuse, SendFailure};
 use selvedge_policy::{Now, forward, hop};
@@ -37,10 +37,14 @@ impl Choice {
     }
 }
 
-/// Where this request may go, best first.
-pub(crate) fn route(core: &Core, ask: &Ask) -> Route {
-    let spin = core.node.spin();
-    ask.plan.upstream.route(&ask.site.origins, &ask.full_key, ask.arrival.from_peer, spin)
+fn route(core: &Core, ask: &Ask, spin: u64) -> Vec<Arc<Hop>> {
+    let moment = Moment { now_ms: core.node.clock.now_mono_ms(), spin };
+    ask.plan.upstream.route(&ask.site.origins, &ask.full_key, ask.arrival.from_peer, moment)
+}
+
+/// Whether some hop for this request passes the question. Asks nobody and decides nothing.
+pub(crate) fn any_hop(core: &Core, ask: &Ask, question: impl Fn(&Hop) -> bool) -> bool {
+    route(core, ask, 0).iter().any(|hop| question(hop))
 }
 
 /// Sends a request to its next hop.
@@ -53,7 +57,7 @@ pub(crate) async fn exchange(
     let node = &core.node;
     let bodiless = body.is_end_stream();
     let repeatable = bodiless && ask.method.is_safe();
-    let mut choice = Choice { left: route(core, ask).hops };
+    let mut choice = Choice { left: route(core, ask, node.spin()) };
     let Some(mut hop) = choice.take(node.clock.now_mono_ms()) else {
         return Err((Failure::NoHop, None));
     };

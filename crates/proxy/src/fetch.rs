@@ -16,6 +16,7 @@ use crate::normalize::Ask;
 use crate::outgoing::{Counted, Purpose};
 use crate::request::{Served, Trail, What};
 use crate::rescue::{self, Failure};
+use crate::upstream::Hop;
 use http::{HeaderMap, Method, StatusCode};
 use http_body::Body as _;
 use selvedge_net::{OutgoingBody, RequestBody};
@@ -41,16 +42,21 @@ pub(crate) async fn obtain(
 ) -> Result<Served, Failure> {
     if let Some(object) = stale.as_ref().filter(|object| all_hops_down(core, ask, object)) {
         refresh_behind(core, ask, object);
-        return Ok(stand_in(ask, object, StaleReason::UpstreamFailed));
+        let reason = StaleReason::UpstreamFailed;
+        return Ok(stand_in(ask, object, reason, Trail::stale(reason)));
     }
     if ask.method == Method::HEAD {
         return head(core, ask, stale, trail, ledger).await;
     }
+    let mut alone = Trail { cache: CacheResult::HitForMiss, ..trail };
     for _ in 0..JOINS_MAX {
         let wanted = Wanted::Request { headers: &ask.headers, rules: &ask.site.rules };
         let now = core.node.now();
         let outcome = match core.node.store.begin(ask.key, &ask.full_key, wanted, now) {
-            Begin::Full => break,
+            Begin::Full => {
+                alone = Trail { cache: CacheResult::Pass, detail: Some(FILLS_FULL), ..trail };
+                break;
+            }
             Begin::Lead(writer, reader) => {
                 let led = lead(core, ask, stale.clone(), writer, ledger).await;
                 ledger.waited();
@@ -60,8 +66,13 @@ pub(crate) async fn obtain(
                         Ok(Served { what, trail: Trail { stored: true, ..trail } })
                     }
                     Led::Renewed(object) => Ok(renewed(object, trail)),
+                    // The part that was asked for is worth another request, the whole is not.
+                    Led::Mine(mine) if ask.carries.range && mine.is_too_large() => {
+                        alone = Trail { cache: CacheResult::Pass, ..trail };
+                        break;
+                    }
                     Led::Mine(mine) => Ok(mine.served(ask, trail)),
-                    Led::Failed(failure) => or_stale(core, ask, stale, failure),
+                    Led::Failed(failure) => or_stale(core, ask, stale, failure, trail),
                 };
             }
             Begin::Join(reader) => {
@@ -82,7 +93,7 @@ pub(crate) async fn obtain(
                 return Ok(Served::stored(object, Trail { collapsed: true, ..trail }));
             }
             FillOutcome::Failed(error) => {
-                return or_stale(core, ask, stale, rescue::of_fill(&error));
+                return or_stale(core, ask, stale, rescue::of_fill(&error), trail);
             }
             FillOutcome::Pass => break,
             FillOutcome::Head(head) if !head.meta.is_shareable(core.node.now()) => break,
@@ -90,15 +101,19 @@ pub(crate) async fn obtain(
             FillOutcome::Head(_) | FillOutcome::Object(_) => {}
         }
     }
-    let trail = Trail { cache: CacheResult::HitForMiss, ..trail };
-    pass(core, ask, RequestBody::empty(), trail, ledger).await
+    match pass(core, ask, RequestBody::empty(), alone, ledger).await {
+        Err(failure) => or_stale(core, ask, stale, failure, trail),
+        served => served,
+    }
 }
+
+/// The word for a request that had to go alone because too many fills run.
+const FILLS_FULL: &str = "fills-full";
 
 /// Validates or fetches anew behind an answer that was given stale. One at a time for an object.
 pub(crate) fn refresh_behind(core: &Rc<Core>, ask: &Rc<Ask>, stale: &Arc<Object>) {
     let now_ms = core.node.clock.now_mono_ms();
-    let hops = exchange::route(core, ask).hops;
-    if !hops.iter().any(|hop| hop.is_up() || hop.admit(now_ms)) {
+    if !exchange::any_hop(core, ask, |hop| hop.may_try(now_ms)) {
         return;
     }
     let wanted = Wanted::Request { headers: &ask.headers, rules: &ask.site.rules };
@@ -135,7 +150,10 @@ pub(crate) async fn pass(
     }
     let (verdict, sent) = fill::judge_sent(ask, sent);
     let why = match verdict {
-        Verdict::Store(storable) if may_store && fill::is_storable_length(core, &sent) => {
+        Verdict::Store(_) if !may_store => REQUEST_BODY,
+        Verdict::Store(_) if !fill::may_keep(ask, &sent) => fill::NOT_KEPT,
+        Verdict::Store(_) if !fill::is_storable_length(core, &sent) => fill::TOO_LARGE,
+        Verdict::Store(storable) => {
             let now = core.node.now();
             if let Some((writer, reader)) = core.node.store.begin_alone(ask.key, &ask.full_key, now)
             {
@@ -144,13 +162,15 @@ pub(crate) async fn pass(
                 fill::spawn_pump(core, ask, writer, body);
                 return Ok(Served { what, trail: Trail { stored: true, ..trail } });
             }
-            NoStore::Unusable
+            FILLS_FULL
         }
-        Verdict::Store(_) => NoStore::Unusable,
-        Verdict::Pass(why) => why,
+        Verdict::Pass(why) => why.word(),
     };
     Ok(Box::new(Mine { reply: sent.reply, in_flight: sent.in_flight, why }).served(ask, trail))
 }
+
+/// The word for an answer to a request whose body is in no key.
+pub(crate) const REQUEST_BODY: &str = "request-body";
 
 /// A HEAD goes on as it is; its answer may renew what is stored for GET (RFC 9111 4.3.5).
 async fn head(
@@ -164,8 +184,12 @@ async fn head(
     ledger.waited();
     let sent = match note(ledger, sent) {
         Ok(sent) => sent,
-        Err(failure) => return or_stale(core, ask, stale, failure),
+        Err(failure) => return or_stale(core, ask, stale, failure, trail),
     };
+    let status = sent.reply.response.status();
+    if rescue::is_stale_if_error_status(status) && fill::stands_in(core, ask, stale.as_ref()) {
+        return or_stale(core, ask, stale, Failure::ServerError(status), trail);
+    }
     if let Some(object) = &stale {
         let effect = {
             let x = fill::seen(ask, &sent);
@@ -181,7 +205,7 @@ async fn head(
             HeadEffect::Nothing => {}
         }
     }
-    let why = NoStore::Method;
+    let why = NoStore::Method.word();
     Ok(Box::new(Mine { reply: sent.reply, in_flight: sent.in_flight, why }).served(ask, trail))
 }
 
@@ -230,9 +254,9 @@ fn renewed(object: Arc<Object>, trail: Trail) -> Served {
     Served::stored(object, trail)
 }
 
-fn stand_in(ask: &Ask, object: &Arc<Object>, reason: StaleReason) -> Served {
+fn stand_in(ask: &Ask, object: &Arc<Object>, reason: StaleReason, trail: Trail) -> Served {
     ask.site.counters.here().stale_served(reason);
-    Served::stored(Arc::clone(object), Trail::stale(reason))
+    Served::stored(Arc::clone(object), trail)
 }
 
 /// A stale response in the place of a failure, where both allow it.
@@ -241,17 +265,20 @@ fn or_stale(
     ask: &Ask,
     stale: Option<Arc<Object>>,
     failure: Failure,
+    trail: Trail,
 ) -> Result<Served, Failure> {
-    let reason = match failure {
-        Failure::ServerError(_) => StaleReason::UpstreamError,
-        _ => StaleReason::UpstreamFailed,
+    let (reason, fwd_status) = match failure {
+        Failure::ServerError(status) => (StaleReason::UpstreamError, Some(status.as_u16())),
+        _ => (StaleReason::UpstreamFailed, None),
     };
     match stale {
         Some(object)
             if rescue::stale_may_stand_in(&failure)
                 && fill::stands_in(core, ask, Some(&object)) =>
         {
-            Ok(stand_in(ask, &object, reason))
+            // It was forwarded, so it is no hit, though the answer is from the store (RFC 9211 2.1).
+            let trail = Trail { fwd: trail.fwd, fwd_status, ..Trail::stale(reason) };
+            Ok(stand_in(ask, &object, reason, trail))
         }
         _ => Err(failure),
     }
@@ -260,10 +287,7 @@ fn or_stale(
 /// Whether there is nobody to ask and the stale response may stand in: then no client waits for a
 /// time limit to find out again.
 fn all_hops_down(core: &Core, ask: &Ask, object: &Arc<Object>) -> bool {
-    fill::stands_in(core, ask, Some(object)) && {
-        let hops = exchange::route(core, ask).hops;
-        !hops.is_empty() && hops.iter().all(|hop| !hop.is_up())
-    }
+    fill::stands_in(core, ask, Some(object)) && !exchange::any_hop(core, ask, Hop::is_up)
 }
 
 fn note(

@@ -45,7 +45,7 @@ pub(crate) enum Led {
 pub(crate) struct Mine {
     pub(crate) reply: Reply,
     pub(crate) in_flight: InFlight,
-    pub(crate) why: NoStore,
+    pub(crate) why: &'static str,
 }
 
 /// Begins the life of a fill. `leader` learns what it turned out to be, and what it cost to ask.
@@ -88,7 +88,7 @@ async fn fill(
         fail(ask, writer, &failure);
         return tell(Led::Failed(failure), fetched);
     }
-    let keep = sent.hop.tier != Tier::Peer || ask.plan.upstream.peer_copy;
+    let keep = may_keep(ask, &sent);
     let (verdict, sent) = judge_sent(ask, sent);
     match verdict {
         Verdict::Store(storable) if keep && is_storable_length(core, &sent) => {
@@ -98,14 +98,29 @@ async fn fill(
         }
         verdict => {
             let (why, remember) = match verdict {
-                Verdict::Pass(why) => (why, remember_for(ask, why)),
-                Verdict::Store(_) => (NoStore::Unusable, ask.site.rules.hit_for_miss),
+                Verdict::Pass(why) => (why.word(), remember_for(ask, why)),
+                Verdict::Store(_) if !keep => (NOT_KEPT, Duration::ZERO),
+                Verdict::Store(_) => (TOO_LARGE, ask.site.rules.hit_for_miss),
             };
             writer.pass(remember, core.node.now());
+            // What the origin no longer says to everybody is not said to anybody from here.
+            if let Some(object) = stale.filter(|_| !rescue::is_stale_if_error_status(status)) {
+                core.node.store.remove(ask.key, &ask.full_key, &object);
+            }
             let mine = Mine { reply: sent.reply, in_flight: sent.in_flight, why };
             tell(Led::Mine(Box::new(mine)), fetched);
         }
     }
+}
+
+/// The word for an answer that is larger than anything the store takes.
+pub(crate) const TOO_LARGE: &str = "too-large";
+/// The word for an answer that belongs to a peer, by the configuration.
+pub(crate) const NOT_KEPT: &str = "peer-keeps-it";
+
+/// Whether this node may keep what that hop answered.
+pub(crate) fn may_keep(ask: &Ask, sent: &Sent) -> bool {
+    sent.hop.tier != Tier::Peer || ask.plan.upstream.peer_copy
 }
 
 /// What came back to a fill.
@@ -150,10 +165,10 @@ fn renew(
 ) -> Arc<Object> {
     match freshened {
         Freshened::Updated(storable) => writer.refreshed(object, storable),
-        Freshened::LastUse(_, why) => {
+        Freshened::LastUse(headers, why) => {
             writer.pass(remember_for(ask, why), core.node.now());
             core.node.store.remove(ask.key, &ask.full_key, object);
-            Arc::clone(object)
+            Arc::new(object.with_fields(headers))
         }
         Freshened::Refetch => Arc::clone(object),
     }
@@ -223,9 +238,14 @@ fn fail(ask: &Ask, writer: FillWriter, failure: &Failure) {
 }
 
 impl Mine {
+    /// Whether it was only its size that kept it out of the store.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.why == TOO_LARGE
+    }
+
     pub(crate) fn served(self: Box<Self>, ask: &Ask, trail: Trail) -> Served {
         let Self { reply, in_flight, why } = *self;
-        let word = trail.detail.unwrap_or_else(|| why.word());
+        let word = trail.detail.unwrap_or(why);
         ask.site.counters.here().passed.inc(word);
         let status = reply.response.status();
         let cache = match trail.cache {

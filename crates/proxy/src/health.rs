@@ -44,26 +44,32 @@ impl Health {
         Self { state: State::Up, failures: 0, down_ms: 0, probe_failed: false }
     }
 
-    /// Whether a request may be sent now. Asking when the mark-down has run out takes the trial:
-    /// until it is decided, or is older than the longest mark-down, others are told no.
+    /// Whether a request may be sent now: it is up, or its mark-down has run out and nobody is
+    /// trying it, or whoever does has not come back for as long as the longest mark-down.
+    pub(crate) fn may_try(&self, now_ms: u64, rules: &HealthRules) -> bool {
+        !self.probe_failed
+            && match self.state {
+                State::Up => true,
+                State::Down { until_ms } => now_ms >= until_ms,
+                State::Trial { since_ms } => now_ms.saturating_sub(since_ms) > rules.down_ms_max,
+            }
+    }
+
+    /// As [`Health::may_try`], and takes the trial of a hop that is not up: until it is decided or
+    /// given back, others are told no.
     pub(crate) fn admit(&mut self, now_ms: u64, rules: &HealthRules) -> bool {
-        if self.probe_failed {
-            return false;
+        let admitted = self.may_try(now_ms, rules);
+        if admitted && self.state != State::Up {
+            self.state = State::Trial { since_ms: now_ms };
         }
-        match self.state {
-            State::Up => true,
-            State::Down { until_ms } if now_ms >= until_ms => {
-                self.state = State::Trial { since_ms: now_ms };
-                true
-            }
-            State::Down { .. } => false,
-            State::Trial { since_ms } => {
-                let forgotten = now_ms.saturating_sub(since_ms) > rules.down_ms_max;
-                if forgotten {
-                    self.state = State::Trial { since_ms: now_ms };
-                }
-                forgotten
-            }
+        admitted
+    }
+
+    /// A request ended. If it was the trial and said nothing about the hop (its client left), the
+    /// next one may try.
+    pub(crate) fn released(&mut self) {
+        if let State::Trial { .. } = self.state {
+            self.state = State::Down { until_ms: 0 };
         }
     }
 
@@ -162,6 +168,17 @@ mod tests {
         assert!(health.admit(1_000, &RULES));
         assert!(!health.admit(5_000, &RULES));
         assert!(health.admit(5_001, &RULES));
+    }
+
+    #[test]
+    fn a_trial_that_decided_nothing_is_given_back() {
+        let mut health = Health::new();
+        health.failed(0, &RULES);
+        health.failed(0, &RULES);
+        assert!(health.may_try(1_000, &RULES) && health.may_try(1_000, &RULES), "asking is free");
+        assert!(health.admit(1_000, &RULES));
+        health.released();
+        assert!(health.admit(1_000, &RULES));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::node::Node;
 use crate::plan::Site;
 use crate::request_id::RequestId;
 use http::{HeaderMap, Method, header};
+use selvedge_net::BodyError;
 use selvedge_policy::Scheme;
 use selvedge_telemetry::{CacheResult, Record};
 use std::cell::Cell;
@@ -33,6 +34,10 @@ pub(crate) struct Ledger {
     pub(crate) sent_bytes: u64,
     /// Body bytes taken from the client, counted as they come.
     received: Option<Rc<Cell<u64>>>,
+    /// Of these, bytes that went by from the next hop without being stored.
+    pub(crate) passed_bytes: u64,
+    /// The body broke off on our side of the client.
+    broken: bool,
     /// Whether the whole body was handed over.
     pub(crate) completed: bool,
     /// The Age sent.
@@ -100,6 +105,8 @@ impl Ledger {
             reason: None,
             status: 0,
             sent_bytes: 0,
+            passed_bytes: 0,
+            broken: false,
             received: None,
             completed: false,
             age_s: None,
@@ -143,6 +150,12 @@ impl Ledger {
         }
     }
 
+    /// Notes that the body ended before its end, for a reason that is not the client's.
+    pub(crate) fn broken(&mut self, error: BodyError) {
+        self.reason = Some(error.word());
+        self.broken = true;
+    }
+
     /// Notes the head that is about to be sent.
     pub(crate) fn answered(&mut self, status: u16, headers: &HeaderMap) {
         self.status = status;
@@ -162,7 +175,10 @@ impl Ledger {
                 counters.request_done(self.cache, self.status, self.sent_bytes, total_us);
                 counters.client_received.add(self.received_bytes());
                 counters.upstream_sent.add(self.received_bytes());
-                if !self.completed {
+                counters.upstream_received.add(self.passed_bytes);
+                if self.broken {
+                    counters.upstream_truncated.inc();
+                } else if !self.completed {
                     counters.client_aborted.inc();
                 }
             }

@@ -16,6 +16,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Semaphore;
 
 /// What a node is made of.
 pub struct Parts {
@@ -38,6 +39,8 @@ pub struct Node {
     pub(crate) clock: Clock,
     pub(crate) ids: RequestIds,
     pub(crate) seed: KeySeed,
+    /// One for each encoding that may run now.
+    pub(crate) encoders: Arc<Semaphore>,
     hops: Hops,
     plan: ArcSwap<Plan>,
     spin: AtomicU64,
@@ -65,6 +68,7 @@ impl Node {
             clock,
             ids: RequestIds::new(),
             seed: random_seed(),
+            encoders: Arc::new(Semaphore::new(ENCODERS_PER_CORE * cores())),
             hops,
             plan: ArcSwap::from_pointee(plan),
             spin: AtomicU64::new(0),
@@ -134,6 +138,14 @@ impl Node {
             each(sample);
         }
     }
+}
+
+/// Encodings that run side by side on each core. They share the cores with everything else, and one
+/// holds up to 3 MiB; a request beyond them gets the form that is stored.
+const ENCODERS_PER_CORE: usize = 4;
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// A seed that clients cannot know. The memory tier ends with the process, and so may its keys.

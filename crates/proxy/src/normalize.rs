@@ -10,7 +10,7 @@ use crate::request::Visit;
 use crate::request_id::RequestId;
 use crate::rescue::Failure;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
 use selvedge_net::Refusal;
 use selvedge_policy::target::{self, Target};
 use selvedge_policy::{Encodings, Key, KeyParts, KeySeed, RequestDirectives, Scheme};
@@ -161,11 +161,25 @@ fn wanted_upgrade(method: &Method, version: Version, headers: &HeaderMap) -> Opt
         .then(|| upgrade.clone())
 }
 
-/// Where the same request goes over TLS, if the site wants it there and it is not.
-pub(crate) fn https_location(ask: &Ask) -> Option<HeaderValue> {
-    if !ask.site.https_redirect || ask.arrival.scheme == Scheme::Https {
+/// Where the same request goes over TLS, if the site wants it there and it is not. A client that came
+/// to a port of its own choosing, past any that forwards ports, is sent to the port of this node.
+pub(crate) fn https_location<B>(
+    plan: &Plan,
+    site: &Site,
+    arrival: &Arrival,
+    host: &str,
+    req: &Request<B>,
+) -> Option<HeaderValue> {
+    if !site.https_redirect || arrival.scheme == Scheme::Https {
         return None;
     }
-    let host = target::host_name(&ask.host);
-    HeaderValue::try_from(format!("https://{host}{}", ask.path_and_query)).ok()
+    let name = target::host_name(host);
+    let path_and_query = req.uri().path_and_query()?;
+    let location = match plan.https_port {
+        Some(port) if port != 443 && name.len() < host.len() => {
+            format!("https://{name}:{port}{path_and_query}")
+        }
+        _ => format!("https://{name}{path_and_query}"),
+    };
+    HeaderValue::try_from(location).ok()
 }

@@ -42,6 +42,7 @@ pub(crate) fn request(
     join_cookies(&mut headers);
     headers.remove(header::EXPECT);
     announce(&mut headers, &ask.method, &body);
+    count_down(&mut headers, &ask.method);
     let mut method = ask.method.clone();
     match purpose {
         Purpose::Fill => {
@@ -126,6 +127,16 @@ fn announce(headers: &mut HeaderMap, method: &Method, body: &OutgoingBody) {
         Some(0) if !matches!(*method, Method::POST | Method::PUT | Method::PATCH) => {}
         Some(bytes) => drop(headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes))),
         None => {}
+    }
+}
+
+/// One hop less for a request that counts them (RFC 9110 7.6.2).
+fn count_down(headers: &mut HeaderMap, method: &Method) {
+    if *method == Method::OPTIONS
+        && let Some(left) = headers.get(header::MAX_FORWARDS)
+        && let Some(left) = left.to_str().ok().and_then(|digits| digits.parse::<u32>().ok())
+    {
+        headers.insert(header::MAX_FORWARDS, HeaderValue::from(left.saturating_sub(1)));
     }
 }
 

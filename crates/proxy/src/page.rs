@@ -1,6 +1,6 @@
-//! The short answers this node gives in its own name: errors and redirects, as HTML, plain text or
-//! JSON by the request's Accept (RFC 9110 12.5.1), branded with the node's name and carrying the
-//! request id that the access log has.
+//! The short error answers this node gives in its own name, as HTML, plain text or JSON by the
+//! request's Accept (RFC 9110 12.5.1), branded with the node's name and carrying the request id
+//! that the access log has.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};

@@ -3,7 +3,7 @@
 
 use crate::health::HealthRules;
 use crate::route::Routes;
-use crate::upstream::{Hop, Hops, OriginPolicy, Origins, Tier, Tiered, Upstream};
+use crate::upstream::{Hop, HopKey, Hops, OriginPolicy, Origins, Tier, Tiered, Upstream};
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use selvedge_config as config;
@@ -11,7 +11,7 @@ use selvedge_net::{ClientTls, Deadlines, Target, TlsError, UpstreamScheme};
 use selvedge_policy::encodings::Coding;
 use selvedge_policy::{ClientDirectives, QueryRules, SetCookie, SiteRules};
 use selvedge_telemetry::{SiteCounters, Telemetry};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +26,8 @@ pub struct Plan {
     pub(crate) ranges_max: usize,
     pub(crate) log_query: bool,
     pub(crate) probes: Vec<Probe>,
+    /// The port on which clients reach this node over TLS.
+    pub(crate) https_port: Option<u16>,
 }
 
 /// A site, ready to serve.
@@ -78,7 +80,7 @@ pub(crate) struct Probe {
 }
 
 /// Which certificates to trust with those of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Trust {
     /// The system's as well.
     Beside,
@@ -120,6 +122,7 @@ impl Plan {
             ranges_max: config.limits.ranges,
             log_query: config.log.query,
             probes,
+            https_port: config.listen.https.first().map(SocketAddr::port),
         })
     }
 
@@ -186,29 +189,29 @@ fn upstream(
     let deadlines = deadlines(from.timeouts());
     let load = |file| (with.load_trust)(file, Trust::Beside);
     let trust = from.ca_file.as_deref().map(load).transpose()?;
+    let own = from.own_peer(&config.listen).and_then(|own| from.peers.get(own));
     let mut tier = |tier, urls: &[config::Url]| {
-        let hops: Vec<Arc<Hop>> = urls
-            .iter()
-            .map(|url| {
-                with.hops.hop(tier, &url.to_string(), target(url, trust.as_ref(), None), rules)
-            })
-            .collect();
-        probes.extend(hops.iter().filter(|_| !from.health_interval.is_zero()).map(|hop| Probe {
-            hop: Arc::clone(hop),
-            host: hop.target.authority(),
-            path: from.health_path.as_ref().map(|path| path.as_str().to_owned()),
-            interval: from.health_interval,
-            limit: deadlines.first_byte,
-        }));
-        Tiered::new(hops)
+        let path = from.health_path.as_ref().map(config::ProbePath::as_str);
+        let hop = |url: &config::Url| {
+            let target = target(url, trust.as_ref(), None);
+            let probe = (!from.health_interval.is_zero() && own != Some(url))
+                .then(|| (target.authority(), path.map(str::to_owned)));
+            let hop = with.hops.hop(
+                HopKey { tier, target, probe: probe.clone() },
+                &url.to_string(),
+                rules,
+            );
+            if let Some((host, path)) = probe {
+                let (hop, interval) = (Arc::clone(&hop), from.health_interval);
+                probes.push(Probe { hop, host, path, interval, limit: deadlines.first_byte });
+            }
+            hop
+        };
+        Tiered::new(urls.iter().map(hop).collect())
     };
     let parents = tier(Tier::Parent, &from.parents);
-    let own = from.own_peer(&config.listen);
     let peers = tier(Tier::Peer, &from.peers);
-    let own_peer = own.and_then(|own| from.peers.get(own)).map(|url| Arc::from(url.to_string()));
-    probes.retain(|probe| {
-        probe.hop.tier != Tier::Peer || own_peer.as_ref().is_none_or(|own| *own != probe.hop.url)
-    });
+    let own_peer = own.map(|url| Arc::from(url.to_string()));
     Ok(Upstream {
         parents,
         peers,
@@ -239,15 +242,15 @@ fn compile_site(
     let mut hops = Vec::with_capacity(site.origin.len());
     for origin in &site.origin {
         let target = target(&origin.url, trust.as_ref(), verify_name);
-        let hop = with.hops.hop(Tier::Origin, &origin.url.to_string(), target, rules);
-        if !site.health_interval.is_zero() {
-            probes.push(Probe {
-                host: origin_host.clone().unwrap_or_else(|| hop.target.authority()),
-                hop: Arc::clone(&hop),
-                path: site.health_path.as_ref().map(|path| path.as_str().to_owned()),
-                interval: site.health_interval,
-                limit: deadlines.first_byte,
-            });
+        let probe = (!site.health_interval.is_zero()).then(|| {
+            let path = site.health_path.as_ref().map(|path| path.as_str().to_owned());
+            (origin_host.clone().unwrap_or_else(|| target.authority()), path)
+        });
+        let key = HopKey { tier: Tier::Origin, target, probe: probe.clone() };
+        let hop = with.hops.hop(key, &origin.url.to_string(), rules);
+        if let Some((host, path)) = probe {
+            let (hop, interval) = (Arc::clone(&hop), site.health_interval);
+            probes.push(Probe { hop, host, path, interval, limit: deadlines.first_byte });
         }
         hops.push((hop, origin.weight.unwrap_or(1) as u32));
     }
@@ -327,7 +330,7 @@ fn target(url: &config::Url, trust: Option<&ClientTls>, verify_name: Option<&str
         config::UrlScheme::H2c => UpstreamScheme::Http2Clear,
     };
     let mut target = Target::new(scheme, &url.host, url.port);
-    if let Some(trust) = trust {
+    if let (UpstreamScheme::Https, Some(trust)) = (scheme, trust) {
         target = target.with_tls(trust.clone());
     }
     match verify_name {

@@ -97,6 +97,9 @@ pub(crate) async fn serve(
     let carries = Carries::of(req.headers());
     let arrival = Arrival::of(&plan, req.headers(), carries, connection);
     let mut visit = Visit::begin(core, plan, &arrival, carries, &req, connection);
+    if admit::ends_here(&req) {
+        return deliver::options(visit);
+    }
     match live(core, arrival, req, connection, &mut visit).await {
         Ok((ask, served)) => deliver::deliver(core, &ask, served, visit),
         Err(failure) => deliver::refuse(core, &failure, visit),
@@ -118,10 +121,11 @@ async fn live(
     if arrival.from_peer {
         site.counters.here().peer_requests.inc();
     }
+    let location = normalize::https_location(&visit.plan, &site, &arrival, &host, &req);
     let (parts, body) = req.into_parts();
     let seed = &core.node.seed;
     let ask = Rc::new(Ask::new(visit, &site, seed, arrival, host, parts)?);
-    if let Some(location) = normalize::https_location(&ask) {
+    if let Some(location) = location {
         return Ok((ask, Served { what: What::Redirect(location), trail: Trail::LOCAL }));
     }
     let served = if ask.upgrade.is_some() {
@@ -201,6 +205,8 @@ fn lookup(core: &Core, ask: &Ask, now: Now) -> Found {
         Reuse::StaleWhileRevalidate => {
             Found::Stale(Arc::clone(object), StaleReason::WhileRevalidate)
         }
+        // The last answer was not for sharing: nobody waits to hear it again.
+        Reuse::Revalidate(_) if entry.passing(now) => Found::Passing,
         Reuse::Revalidate(why) => {
             let fwd = if why == Why::Stale { Fwd::Stale } else { Fwd::Request };
             let detail = (why != Why::Stale).then(|| why.word());
@@ -292,7 +298,7 @@ impl Trail {
     /// Gone on because its body is in no key.
     pub(crate) const BODY: Self = Self {
         fwd: Some(Fwd::Bypass),
-        detail: Some("request-body"),
+        detail: Some(fetch::REQUEST_BODY),
         ..Self::new(CacheResult::Pass)
     };
     /// Switched to another protocol.

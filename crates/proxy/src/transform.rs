@@ -67,10 +67,16 @@ pub(crate) async fn encode(
         Begin::Full => return Ok(Served { what: source.what(head), trail }),
         Begin::Join(reader) => reader,
         Begin::Lead(mut writer, reader) => {
+            let Ok(turn) = Arc::clone(&core.node.encoders).try_acquire_owned() else {
+                return Ok(Served { what: source.what(head), trail });
+            };
             ask.site.counters.here().encoded.inc();
             let headers = encoded_headers(&head.headers, coding);
             writer.head_encoded(&head, coding, &headers);
-            core.tasks.spawn(async move { fill(source, writer, coding).await });
+            core.tasks.spawn(async move {
+                fill(source, writer, coding).await;
+                drop(turn);
+            });
             reader
         }
     };

@@ -83,6 +83,11 @@ impl Hop {
         self.health().admit(now_ms, &self.rules)
     }
 
+    /// Whether a request could be sent now. Takes nothing.
+    pub(crate) fn may_try(&self, now_ms: u64) -> bool {
+        self.health().may_try(now_ms, &self.rules)
+    }
+
     /// Whether it is held to be working.
     pub(crate) fn is_up(&self) -> bool {
         self.health().is_up()
@@ -117,6 +122,7 @@ impl Hop {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.health().released();
     }
 }
 
@@ -126,25 +132,28 @@ impl Drop for ProbeTurn {
     }
 }
 
+/// What makes two hops the same: what is learned of one must hold for the other. Two sites that ask
+/// one server different questions about its health have two.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct HopKey {
+    pub(crate) tier: Tier,
+    pub(crate) target: Target,
+    /// Host and path of its probe, if it has one.
+    pub(crate) probe: Option<(String, Option<String>)>,
+}
+
 /// All hops any configuration names, so that a reload finds the ones it keeps.
 #[derive(Debug, Default)]
 pub(crate) struct Hops {
     /// Protects the table; taken when a configuration is compiled or counters are read.
-    known: Mutex<HashMap<(Tier, Target), Weak<Hop>>>,
+    known: Mutex<HashMap<HopKey, Weak<Hop>>>,
 }
 
 impl Hops {
-    /// The hop for `target`, the one already known if there is one.
-    pub(crate) fn hop(
-        &self,
-        tier: Tier,
-        url: &str,
-        target: Target,
-        rules: HealthRules,
-    ) -> Arc<Hop> {
+    /// The hop for `key`, the one already known if there is one.
+    pub(crate) fn hop(&self, key: HopKey, url: &str, rules: HealthRules) -> Arc<Hop> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, hop| hop.strong_count() > 0);
-        let key = (tier, target);
         if let Some(hop) = known.get(&key).and_then(Weak::upgrade)
             && hop.rules == rules
         {
@@ -152,8 +161,8 @@ impl Hops {
         }
         let hop = Arc::new(Hop {
             url: Arc::from(url),
-            tier,
-            target: key.1.clone(),
+            tier: key.tier,
+            target: key.target.clone(),
             in_flight: AtomicUsize::new(0),
             rules,
             probing: AtomicBool::new(false),
@@ -195,10 +204,16 @@ impl Tiered {
         order.into_iter().map(|member| &self.hops[member])
     }
 
-    /// The member that owns the key among those that are up.
-    fn owner(&self, full_key: &[u8], is_self: impl Fn(&Hop) -> bool) -> Option<&Arc<Hop>> {
+    /// The member that owns the key among those that may be asked.
+    fn owner(
+        &self,
+        full_key: &[u8],
+        now_ms: u64,
+        is_self: impl Fn(&Hop) -> bool,
+    ) -> Option<&Arc<Hop>> {
         let order = self.ring.order(full_key);
-        order.into_iter().map(|member| &self.hops[member]).find(|hop| is_self(hop) || hop.is_up())
+        let mut members = order.into_iter().map(|member| &self.hops[member]);
+        members.find(|hop| is_self(hop) || hop.may_try(now_ms))
     }
 }
 
@@ -207,7 +222,7 @@ impl Tiered {
 pub(crate) enum OriginPolicy {
     /// The first that is up.
     Ordered,
-    /// In proportion to their weights, the same key always to the same one while it is up.
+    /// Each fetch to one of them, in proportion to their weights.
     Weighted,
 }
 
@@ -251,26 +266,26 @@ pub(crate) struct Upstream {
     pub(crate) deadlines: Deadlines,
 }
 
-/// Where a request may go, and what asking there means.
-#[derive(Debug)]
-pub(crate) struct Route {
-    /// In the order in which to ask.
-    pub(crate) hops: Vec<Arc<Hop>>,
+/// What varies from one request to the next when hops are put in order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    /// Monotonic time.
+    pub(crate) now_ms: u64,
+    /// Spreads weighted origins: one more for each fetch.
+    pub(crate) spin: u64,
 }
 
 impl Upstream {
-    /// The hops to ask for a request, best first. `spin` varies from request to request and spreads
-    /// weighted origins. Hops that are down come last rather than never, if all of a tier are down:
-    /// a request that has nowhere better to go is a fair trial.
+    /// The hops to ask for a request, best first. Who is down is for the asker to skip.
     pub(crate) fn route(
         &self,
         origins: &Origins,
         full_key: &[u8],
         from_peer: bool,
-        spin: u64,
-    ) -> Route {
+        Moment { now_ms, spin }: Moment,
+    ) -> Vec<Arc<Hop>> {
         let mut hops = Vec::with_capacity(4);
-        if !from_peer && let Some(owner) = self.peer_owner(full_key) {
+        if !from_peer && let Some(owner) = self.peer_owner(full_key, now_ms) {
             hops.push(Arc::clone(owner));
         }
         if self.parents.is_empty() {
@@ -281,13 +296,14 @@ impl Upstream {
                 hops.extend(origins.order(spin).into_iter().cloned());
             }
         }
-        Route { hops }
+        hops
     }
 
     /// The peer that owns the key, unless that is this node.
-    fn peer_owner(&self, full_key: &[u8]) -> Option<&Arc<Hop>> {
+    fn peer_owner(&self, full_key: &[u8], now_ms: u64) -> Option<&Arc<Hop>> {
         let own = self.own_peer.as_deref()?;
-        self.peers.owner(full_key, |hop| &*hop.url == own).filter(|hop| &*hop.url != own)
+        let owner = self.peers.owner(full_key, now_ms, |hop| &*hop.url == own);
+        owner.filter(|hop| &*hop.url != own)
     }
 }
 
@@ -295,11 +311,12 @@ impl Upstream {
 mod tests {
     use super::*;
 
+    const NOW: Moment = Moment { now_ms: 0, spin: 0 };
     const RULES: HealthRules = HealthRules { fail_count: 1, down_ms: 1_000, down_ms_max: 1_000 };
 
     fn hop(tier: Tier, url: &str) -> Arc<Hop> {
         let target = Target::parse(url).expect("a URL");
-        Hops::default().hop(tier, url, target, RULES)
+        Hops::default().hop(HopKey { tier, target, probe: None }, url, RULES)
     }
 
     fn upstream(parents: &[&str], peers: &[&str]) -> Upstream {
@@ -324,15 +341,15 @@ mod tests {
         Origins { hops, policy }
     }
 
-    fn urls(route: &Route) -> Vec<&str> {
-        route.hops.iter().map(|hop| &*hop.url).collect()
+    fn urls(route: &[Arc<Hop>]) -> Vec<&str> {
+        route.iter().map(|hop| &*hop.url).collect()
     }
 
     #[test]
     fn parents_come_before_the_origin() {
         let upstream = upstream(&["http://127.0.0.1:8", "http://127.0.0.1:9"], &[]);
-        let route = upstream.route(&origins(OriginPolicy::Ordered), b"key", false, 0);
-        let tiers: Vec<Tier> = route.hops.iter().map(|hop| hop.tier).collect();
+        let route = upstream.route(&origins(OriginPolicy::Ordered), b"key", false, NOW);
+        let tiers: Vec<Tier> = route.iter().map(|hop| hop.tier).collect();
         assert_eq!(tiers, [Tier::Parent, Tier::Parent, Tier::Origin, Tier::Origin]);
     }
 
@@ -343,13 +360,13 @@ mod tests {
         let mut asked_peer = 0;
         for n in 0..100_u8 {
             let origins = origins(OriginPolicy::Ordered);
-            let first = upstream.route(&origins, &[n], false, 0).hops[0].clone();
+            let first = upstream.route(&origins, &[n], false, NOW)[0].clone();
             if first.tier == Tier::Peer {
                 assert_eq!(&*first.url, "http://127.0.0.1:6", "never itself");
                 asked_peer += 1;
             }
-            let from_peer = upstream.route(&origins, &[n], true, 0);
-            assert_eq!(from_peer.hops[0].tier, Tier::Parent);
+            let from_peer = upstream.route(&origins, &[n], true, NOW);
+            assert_eq!(from_peer[0].tier, Tier::Parent);
         }
         assert!((20..80).contains(&asked_peer), "{asked_peer}");
     }
@@ -360,8 +377,8 @@ mod tests {
         let upstream = upstream(&[], &[]);
         let mut first = 0;
         for spin in 0..400 {
-            let route = upstream.route(&origins, b"key", false, spin);
-            assert_eq!(route.hops.len(), 2);
+            let route = upstream.route(&origins, b"key", false, Moment { now_ms: 0, spin });
+            assert_eq!(route.len(), 2);
             first += usize::from(urls(&route)[0] == "http://127.0.0.1:1");
         }
         assert_eq!(first, 100);
@@ -372,11 +389,27 @@ mod tests {
         let hops = Hops::default();
         let url = "http://127.0.0.1:1";
         let target = Target::parse(url).expect("a URL");
-        let before = hops.hop(Tier::Origin, url, target.clone(), RULES);
+        let key = HopKey { tier: Tier::Origin, target, probe: None };
+        let before = hops.hop(key.clone(), url, RULES);
         before.failed(0, "connect");
-        let after = hops.hop(Tier::Origin, url, target.clone(), RULES);
+        let after = hops.hop(key.clone(), url, RULES);
         assert!(!after.is_up());
         drop((before, after));
-        assert!(hops.hop(Tier::Origin, url, target, RULES).is_up(), "forgotten once unused");
+        assert!(hops.hop(key, url, RULES).is_up(), "forgotten once unused");
+    }
+
+    #[test]
+    fn a_peer_that_was_down_is_tried_again_without_probes() {
+        let upstream = upstream(&[], &["http://127.0.0.1:5", "http://127.0.0.1:6"]);
+        let asked = |now_ms| {
+            (0..100_u8).any(|n| {
+                let moment = Moment { now_ms, spin: 0 };
+                let origins = origins(OriginPolicy::Ordered);
+                upstream.route(&origins, &[n], false, moment)[0].tier == Tier::Peer
+            })
+        };
+        upstream.peers.hops[1].failed(0, "connect");
+        assert!(!asked(999));
+        assert!(asked(1_000));
     }
 }

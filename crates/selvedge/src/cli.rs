@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "selvedge", version, about, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 well, 64 bad usage or configuration, 70 a bug of ours, \
-                        75 try again (an address is taken, a file cannot be read).\n\
+                        75 try again (an address is taken).\n\
                         Every configuration key: configs/README.md, or `selvedge keys`.")]
 pub(crate) struct Cli {
     #[command(subcommand)]

@@ -45,7 +45,7 @@ fn run(command: Command) -> Result<(), Problem> {
         Command::Parent(args) => start::run(role::Role::Parent, &args),
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => {
-            let prepared = prepare::prepare(&args.file, args.role)?;
+            let prepared = prepare::prepare(&args.file, args.role, &prepare::Trusted::default())?;
             process::print(&prepared.summary());
             Ok(())
         }

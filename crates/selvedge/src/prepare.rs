@@ -8,6 +8,8 @@ use selvedge_net::{CertificatePem, Certificates, ClientTls, Clock, TlsError};
 use selvedge_proxy::{Node, Parts, Trust};
 use selvedge_store::Store;
 use selvedge_telemetry::{AccessLog, AccessSettings, LogTarget, Telemetry};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -30,19 +32,48 @@ impl Files {
     pub(crate) fn resolve(&self, path: &Path) -> PathBuf {
         self.folder.join(path)
     }
+}
 
-    /// The certificates to trust when connecting to a next hop.
-    pub(crate) fn trust(&self, file: &Path, trust: Trust) -> Result<ClientTls, TlsError> {
-        let path = self.resolve(file);
-        match trust {
-            Trust::Beside => ClientTls::load(&[path]),
-            Trust::Instead => ClientTls::only(&path.display().to_string(), &read(&path)?),
+/// The certificates to trust when connecting to next hops, by file. A file that has not changed is
+/// the same value in every configuration that names it, so that hops are known again after a
+/// reload, and ten thousand sites with one file have one set of roots.
+#[derive(Default)]
+pub(crate) struct Trusted {
+    known: RefCell<HashMap<(PathBuf, Trust), (Vec<u8>, ClientTls)>>,
+}
+
+impl Trusted {
+    /// Reads a file, unless it was read while preparing this configuration.
+    pub(crate) fn load(
+        &self,
+        files: &Files,
+        file: &Path,
+        trust: Trust,
+    ) -> Result<ClientTls, TlsError> {
+        let path = files.resolve(file);
+        if let Some((_, tls)) = self.known.borrow().get(&(path.clone(), trust)) {
+            return Ok(tls.clone());
         }
+        let pem = read(&path)?;
+        let tls = match trust {
+            Trust::Beside => ClientTls::load(std::slice::from_ref(&path))?,
+            Trust::Instead => ClientTls::only(&path.display().to_string(), &pem)?,
+        };
+        self.known.borrow_mut().insert((path, trust), (pem, tls.clone()));
+        Ok(tls)
+    }
+
+    /// Forgets files that have changed since they were read.
+    fn refresh(&self) {
+        self.known
+            .borrow_mut()
+            .retain(|(path, _), (pem, _)| read(path).is_ok_and(|found| found == *pem));
     }
 }
 
 /// Reads a configuration and the files it names, and checks that they can serve.
-pub(crate) fn prepare(file: &Path, role: Role) -> Result<Prepared, Problem> {
+pub(crate) fn prepare(file: &Path, role: Role, trusted: &Trusted) -> Result<Prepared, Problem> {
+    trusted.refresh();
     let text =
         std::fs::read_to_string(file).map_err(|error| Problem::Read(file.to_owned(), error))?;
     let config = selvedge_config::parse(&text, &file.display().to_string(), role.profile())?;
@@ -60,13 +91,14 @@ pub(crate) fn prepare(file: &Path, role: Role) -> Result<Prepared, Problem> {
         warnings.extend(found.iter().map(ToString::to_string));
     }
     let prepared = Prepared { config, certificates, warnings, files };
-    prepared.try_plan()?;
+    prepared.try_log()?;
+    prepared.try_plan(trusted)?;
     Ok(prepared)
 }
 
 impl Prepared {
     /// Compiles the configuration as a node would, to find what only that finds.
-    fn try_plan(&self) -> Result<(), Problem> {
+    fn try_plan(&self, trusted: &Trusted) -> Result<(), Problem> {
         let telemetry = Telemetry::new("check");
         let off = AccessSettings { target: LogTarget::Off, ..AccessSettings::default() };
         let parts = Parts {
@@ -75,7 +107,20 @@ impl Prepared {
             telemetry,
             clock: Clock::start(),
         };
-        Node::new(parts, &self.config, &|file, trust| self.files.trust(file, trust))?;
+        let load_trust = |file: &Path, trust| trusted.load(&self.files, file, trust);
+        Node::new(parts, &self.config, &load_trust)?;
+        Ok(())
+    }
+
+    /// Whether the access log can be opened. Leaves no file behind that was not there.
+    fn try_log(&self) -> Result<(), Problem> {
+        let selvedge_config::LogTarget::File(path) = &self.config.log.access else { return Ok(()) };
+        let path = self.files.resolve(path);
+        let is_new = !path.exists();
+        std::fs::OpenOptions::new().append(true).create(true).open(&path).map_err(Problem::Log)?;
+        if is_new {
+            std::fs::remove_file(&path).map_err(Problem::Log)?;
+        }
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! The process: what it prints, its limits, its signals.
 
+use crate::problem::Problem;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::Write;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -37,6 +38,12 @@ pub(crate) enum Wish {
     Reload,
 }
 
+/// Listens to signals from now on: none that comes later ends the process unasked.
+pub(crate) fn listen(runtime: &tokio::runtime::Runtime) -> Result<Signals, Problem> {
+    let _inside = runtime.enter();
+    Signals::listen().map_err(|error| Problem::System("cannot listen to signals", error))
+}
+
 /// The signals the process listens to.
 pub(crate) struct Signals {
     terminate: Signal,
@@ -45,8 +52,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Listens from now on. To be called inside a runtime.
-    pub(crate) fn listen() -> std::io::Result<Self> {
+    fn listen() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,

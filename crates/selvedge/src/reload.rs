@@ -1,6 +1,6 @@
 //! Taking over another configuration while running: all of it, or nothing.
 
-use crate::prepare::{Prepared, prepare};
+use crate::prepare::{Prepared, Trusted, prepare};
 use crate::problem::Problem;
 use crate::role::Role;
 use selvedge_config::Config;
@@ -17,6 +17,7 @@ pub(crate) struct Reloader {
     pub(crate) config: Config,
     pub(crate) node: Arc<Node>,
     pub(crate) certificates: Option<Certificates>,
+    pub(crate) trusted: Trusted,
     pub(crate) access_log: Arc<AccessLog>,
     pub(crate) clock: Clock,
 }
@@ -24,17 +25,20 @@ pub(crate) struct Reloader {
 impl Reloader {
     /// Reads the file again and serves what it says. On an error everything stays as it is.
     pub(crate) fn reload(&mut self) -> Result<Vec<String>, Problem> {
-        let Prepared { config, certificates, warnings, files } = prepare(&self.file, self.role)?;
+        let Prepared { config, certificates, warnings, files } =
+            prepare(&self.file, self.role, &self.trusted)?;
         let restart = self.config.restart_needed(&config);
         if !restart.is_empty() {
             return Err(Problem::Restart(restart));
         }
-        // Both were tried out while preparing: what fails here would have failed there.
-        self.node.reload(&config, &|file, trust| files.trust(file, trust))?;
+        // In this order nothing can fail once something has changed: a log that is opened anew
+        // changes nothing that is served, certificates are put in place whole or not at all, and
+        // the rest was compiled while preparing, from files that are not read again.
+        self.access_log.reopen().map_err(Problem::Log)?;
         if let Some(serving) = &self.certificates {
             serving.replace_pem(&certificates, self.clock.now_wall_s())?;
         }
-        self.access_log.reopen().map_err(Problem::Log)?;
+        self.node.reload(&config, &|file, trust| self.trusted.load(&files, file, trust))?;
         self.config = config;
         Ok(warnings)
     }

@@ -2,7 +2,7 @@
 
 use crate::admin::Admin;
 use crate::cli::RoleArgs;
-use crate::prepare::{Prepared, prepare};
+use crate::prepare::{Prepared, Trusted, prepare};
 use crate::problem::Problem;
 use crate::process::{self, Signals, Wish};
 use crate::reload::Reloader;
@@ -19,6 +19,7 @@ use selvedge_telemetry::{
     install_diagnostics,
 };
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,17 +35,19 @@ pub(crate) fn run(role: Role, args: &RoleArgs) -> Result<(), Problem> {
         rustix::process::set_parent_process_death_signal(signal)
             .map_err(|error| Problem::System("cannot watch the starting process", error.into()))?;
     }
-    let prepared = prepare(&args.config, role)?;
-    let level = prepared.config.log.level.word();
-    // Fails only when diagnostics are set up twice, which this process does not do.
-    let _ = install_diagnostics(level, DiagnosticsFormat::Text);
-    process::raise_file_limit();
-    let running = Service::start(role, args, prepared)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Problem::System("cannot start", error))?;
-    runtime.block_on(running.watch())
+    let signals = process::listen(&runtime)?;
+    let trusted = Trusted::default();
+    let prepared = prepare(&args.config, role, &trusted)?;
+    let level = prepared.config.log.level.word();
+    // Fails only when diagnostics are set up twice, which this process does not do.
+    let _ = install_diagnostics(level, DiagnosticsFormat::Text);
+    process::raise_file_limit();
+    let service = Service::start(role, args, prepared, trusted)?;
+    runtime.block_on(service.watch(signals))
 }
 
 /// A node that serves.
@@ -58,7 +61,12 @@ struct Service {
 
 impl Service {
     /// Binds every address, then serves.
-    fn start(role: Role, args: &RoleArgs, prepared: Prepared) -> Result<Self, Problem> {
+    fn start(
+        role: Role,
+        args: &RoleArgs,
+        prepared: Prepared,
+        trusted: Trusted,
+    ) -> Result<Self, Problem> {
         let Prepared { config, certificates, warnings, files } = prepared;
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let clock = Clock::start();
@@ -79,7 +87,8 @@ impl Service {
             access_log: Arc::clone(&access_log),
             clock,
         };
-        let node = Node::new(parts, &config, &|file, trust| files.trust(file, trust))?;
+        let load_trust = |file: &Path, trust| trusted.load(&files, file, trust);
+        let node = Node::new(parts, &config, &load_trust)?;
         let side_door = config.admin.listen.map(admin_server).transpose()?;
         let server = Server::bind(settings(&config, certificates.clone(), &counters))?;
         for address in server.http_addresses() {
@@ -109,14 +118,13 @@ impl Service {
         tracing::info!(node = %config.node.name, role = role.word(), "serving");
         let file = args.config.clone();
         let log = Arc::clone(&access_log);
-        let reloader = Reloader { file, role, config, node, certificates, access_log: log, clock };
+        let reloader =
+            Reloader { file, role, config, node, certificates, trusted, access_log: log, clock };
         Ok(Self { telemetry, access_log, traffic, side_door, reloader })
     }
 
     /// Does what signals ask, until one asks for the end.
-    async fn watch(mut self) -> Result<(), Problem> {
-        let mut signals = Signals::listen()
-            .map_err(|error| Problem::System("cannot listen to signals", error))?;
+    async fn watch(mut self, mut signals: Signals) -> Result<(), Problem> {
         loop {
             tokio::select! {
                 wish = signals.next() => match wish {
@@ -226,7 +234,7 @@ fn settings(
 fn client_settings(config: &config::Config) -> ClientSettings {
     ClientSettings {
         connections_max: config.upstream.connections_max,
-        wait: config.upstream.connect_timeout,
+        tunnels_max: config.upstream.connections_max,
         idle_limit: config.upstream.keepalive,
         waiters_max: config.limits.connections,
         ..ClientSettings::default()

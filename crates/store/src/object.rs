@@ -25,6 +25,11 @@ impl Object {
         Self { head: Arc::new(head), body: self.body.clone(), trailers: self.trailers.clone() }
     }
 
+    /// The same body under other fields, for an answer that is given once and not stored.
+    pub fn with_fields(&self, headers: HeaderMap) -> Self {
+        self.with_head(Head { headers, ..Head::clone(&self.head) })
+    }
+
     /// Memory that this object holds.
     pub(crate) fn cost(&self) -> usize {
         let trailers = self.trailers.as_deref().map_or(0, headers_cost);

@@ -130,7 +130,7 @@ section! {
 
     client_cache_control: ClientCacheControl = Kind::Choice(ClientCacheControl::WORDS),
         (= "honour"), Reload,
-        "Whether Cache-Control and Pragma of a request are followed.",
+        "Whether Cache-Control of a request is followed.",
         "`honour` is RFC 9111: any client can have a response fetched anew. `ignore` protects an \
          origin from that, and is what most public sites want.";
 
@@ -141,9 +141,11 @@ section! {
          only order and spelling are evened out.";
 
     store_set_cookie: bool = Kind::Flag, (= false), Reload,
-        "Whether a response with Set-Cookie may be stored.",
-        "It is stored without the field. Right for origins that set a tracking cookie on every \
-         response; wrong if the body depends on who asks.";
+        "Whether any response with Set-Cookie may be stored, without that field.",
+        "Right for origins that set a tracking cookie on every response; wrong if the body depends \
+         on who asks. Without it such a response is stored only if it says itself that it may be \
+         (`public` or a lifetime of its own, RFC 9111 7.3), and then with the cookie: an origin \
+         that sets personal cookies on cacheable responses must say `private`.";
 
     request_headers: HeaderRules = Kind::HeaderRules(Side::Request), (= {}), Reload,
         "Header fields to change in the request to the origin.",
@@ -158,7 +160,8 @@ section! {
 
     https_redirect: bool = Kind::Flag, (= false), Reload,
         "Whether requests over HTTP are sent to HTTPS.",
-        "With 308, to the same host and URL.";
+        "With 308, to the same host and URL: at port 443, or, when the client named a port, at the \
+         first of `listen.https`.";
 
     compress: Compress = Kind::FlagOrWords(Coding::WORDS), (= true), Reload,
         "Codings that are made here when the origin sent none.",
@@ -183,7 +186,8 @@ section! {
 
     compress_max: ByteSize = size("0B", "1GiB"), (= "8MiB"), Reload,
         "Largest body that is compressed.",
-        "Above it the cost of one request would hold up others.";
+        "Above it the cost of one request would hold up others. A body whose length is not known \
+         beforehand is compressed whatever it turns out to be.";
 
     websocket: bool = Kind::Flag, (= true), Reload,
         "Whether clients may upgrade to another protocol.",

@@ -8,9 +8,10 @@ mod pages;
 
 use crate::cli::DemoArgs;
 use crate::problem::Problem;
-use crate::process::{self, Signals};
+use crate::process::{self, Signals, listen};
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -32,6 +33,11 @@ struct Ports {
 /// Runs the demo until Ctrl-C.
 pub(crate) fn run(args: &DemoArgs) -> Result<(), Problem> {
     let system = |what| move |error| Problem::System(what, error);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(system("cannot start"))?;
+    let mut signals = listen(&runtime)?;
     let folder = tempfile::Builder::new()
         .prefix("selvedge-demo-")
         .tempdir()
@@ -51,12 +57,8 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Problem> {
     let parent = Cache::start("parent", &folder.path().join("parent.toml"))?;
     let edge = Cache::start("edge", &folder.path().join("edge.toml"))?;
     process::print(&tour(&ports, folder.path()));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(system("cannot start"))?;
     let mut caches = [edge, parent];
-    let ended = runtime.block_on(watch(&mut caches));
+    let ended = runtime.block_on(watch(&mut signals, &mut caches));
     process::say("stopping");
     for cache in &mut caches {
         cache.stop();
@@ -66,9 +68,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Problem> {
 }
 
 /// Waits for Ctrl-C, or for a part that ends by itself.
-async fn watch(caches: &mut [Cache]) -> Result<(), Problem> {
-    let mut signals =
-        Signals::listen().map_err(|error| Problem::System("cannot listen to signals", error))?;
+async fn watch(signals: &mut Signals, caches: &mut [Cache]) -> Result<(), Problem> {
     loop {
         tokio::select! {
             wish = signals.next() => {
@@ -113,6 +113,8 @@ impl Cache {
             .arg("--die-with-starter")
             .arg("--config")
             .arg(config)
+            // Ctrl-C is for the demo, which then stops its caches in order.
+            .process_group(0)
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
