@@ -1,86 +1,30 @@
 //! Connections to upstreams that are kept: by target, per worker. Idle HTTP/1.1 connections are
-//! taken last in, first out; HTTP/2 connections are shared up to a number of streams. The limit of
-//! requests in flight to a target is shared by all workers ([`Gate`]).
+//! taken last in, first out; HTTP/2 connections are shared up to a number of streams. How many are
+//! in use is counted at the gate of the target, over all workers (`gate.rs`).
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::client::conn::{http1, http2};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 use crate::body::OutgoingBody;
 use crate::clock::{Clock, millis};
 use crate::exchange::Watched;
-use crate::target::{ClientSettings, SendError, Target};
+use crate::gate::{Gate, Gates, Place, Places};
+use crate::target::{ClientSettings, Target};
 use crate::tasks::Tasks;
 
 /// How long a connection may take to become ready again after its response ended. It is not when
 /// the request body is still being sent.
 const READY_LIMIT: Duration = Duration::from_secs(1);
-/// Targets for which a gate is remembered.
-const GATES_MAX: usize = 65_536;
 
 /// The body as it goes to the library.
 pub(crate) type Sent = Watched<OutgoingBody>;
-
-/// The limit of requests in flight to one target.
-#[derive(Debug)]
-pub(crate) struct Gate {
-    places: Arc<Semaphore>,
-    waiting: AtomicUsize,
-}
-
-impl Gate {
-    fn new(places: usize) -> Arc<Self> {
-        let places = Arc::new(Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS)));
-        Arc::new(Self { places, waiting: AtomicUsize::new(0) })
-    }
-
-    /// Takes a place, waiting a bounded time among a bounded number.
-    pub(crate) async fn enter(
-        &self,
-        settings: &ClientSettings,
-    ) -> Result<OwnedSemaphorePermit, SendError> {
-        if let Ok(place) = self.places.clone().try_acquire_owned() {
-            return Ok(place);
-        }
-        /// Counts down even when the wait is dropped.
-        struct Waiting<'a>(&'a AtomicUsize);
-        impl Drop for Waiting<'_> {
-            fn drop(&mut self) {
-                self.0.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _waiting = Waiting(&self.waiting);
-        if before >= settings.waiters_max {
-            return Err(SendError::PoolFull);
-        }
-        match tokio::time::timeout(settings.wait, self.places.clone().acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
-            Ok(Err(_)) | Err(_) => Err(SendError::PoolFull),
-        }
-    }
-}
-
-/// The gates of all targets.
-#[derive(Debug, Default)]
-pub(crate) struct Gates(Mutex<HashMap<Target, Arc<Gate>>>);
-
-impl Gates {
-    fn of(&self, target: &Target, places: usize) -> Arc<Gate> {
-        let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if gates.len() >= GATES_MAX {
-            gates.retain(|_, gate| Arc::strong_count(gate) > 1);
-        }
-        gates.entry(target.clone()).or_insert_with(|| Gate::new(places)).clone()
-    }
-}
 
 /// Closes a connection when dropped, by ending the task that drives it.
 pub(crate) struct Driver(pub(crate) AbortHandle);
@@ -95,6 +39,8 @@ impl Drop for Driver {
 pub(crate) struct Http1 {
     pub(crate) sender: http1::SendRequest<Sent>,
     pub(crate) _driver: Driver,
+    /// Its place at the gate while it is in use; a probe has none.
+    pub(crate) place: Option<Place>,
 }
 
 /// An HTTP/2 connection, shared.
@@ -102,12 +48,20 @@ pub(crate) struct Http2 {
     sender: http2::SendRequest<Sent>,
     _driver: Driver,
     streams: Cell<usize>,
+    /// Its place at the gate while it has streams; a probe has none.
+    place: RefCell<Option<Place>>,
     idle_since_ms: Cell<u64>,
 }
 
 impl Http2 {
     pub(crate) fn new(sender: http2::SendRequest<Sent>, driver: Driver) -> Self {
-        Self { sender, _driver: driver, streams: Cell::new(0), idle_since_ms: Cell::new(0) }
+        Self {
+            sender,
+            _driver: driver,
+            streams: Cell::new(0),
+            place: RefCell::new(None),
+            idle_since_ms: Cell::new(0),
+        }
     }
 }
 
@@ -115,12 +69,18 @@ impl Http2 {
 pub(crate) struct Stream {
     connection: Rc<Http2>,
     clock: Clock,
+    /// Its place among the streams to the target.
+    pub(crate) place: Option<Place>,
 }
 
 impl Stream {
-    pub(crate) fn new(connection: Rc<Http2>, clock: Clock) -> Self {
+    /// `place` is for the connection, if it had been idle or is new.
+    pub(crate) fn new(connection: Rc<Http2>, place: Option<Place>, clock: Clock) -> Self {
         connection.streams.set(connection.streams.get() + 1);
-        Self { connection, clock }
+        if let Some(place) = place {
+            *connection.place.borrow_mut() = Some(place);
+        }
+        Self { connection, clock, place: None }
     }
 
     pub(crate) fn connection(&self) -> Rc<Http2> {
@@ -134,9 +94,22 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.connection.streams.set(self.connection.streams.get().saturating_sub(1));
+        let left = self.connection.streams.get().saturating_sub(1);
+        self.connection.streams.set(left);
+        if left == 0 {
+            *self.connection.place.borrow_mut() = None;
+        }
         self.connection.idle_since_ms.set(self.clock.now_mono_ms());
     }
+}
+
+/// What the shared connections of a pool have for one more request.
+pub(crate) enum Share {
+    Stream(Stream),
+    /// It needs another connection, and has the place for it.
+    Connect(Place),
+    /// It needs a place before anything else.
+    Wait,
 }
 
 /// What a request was given to be sent on.
@@ -153,6 +126,8 @@ struct Idle {
 /// The connections of one worker to one target.
 pub(crate) struct Pool {
     pub(crate) gate: Arc<Gate>,
+    /// For HTTP/2 streams, as many as all connections of this worker may carry.
+    pub(crate) streams: Places,
     /// One at a time connects where HTTP/2 may come of it: the others then share the connection.
     pub(crate) turn: Semaphore,
     /// What TLS agreed on last.
@@ -166,8 +141,10 @@ pub(crate) struct Pool {
 
 impl Pool {
     fn new(gate: Arc<Gate>, settings: &ClientSettings, clock: Clock) -> Rc<Self> {
+        let streams = settings.streams_max.saturating_mul(settings.http2_connections_max);
         Rc::new(Self {
             gate,
+            streams: Places::new(streams, settings.waiters_max),
             turn: Semaphore::new(1),
             speaks_http2: Cell::new(None),
             idle: RefCell::new(Vec::new()),
@@ -191,16 +168,31 @@ impl Pool {
         None
     }
 
-    /// A shared connection with room; the least used one if there may not be more of them.
-    pub(crate) fn share(&self, settings: &ClientSettings) -> Option<Stream> {
+    /// A stream on a connection that has room; on any, if there may not be more connections. One
+    /// that is idle needs a place at the gate, as a new one does: `place`, or one that is free.
+    pub(crate) fn share(&self, settings: &ClientSettings, place: Option<Place>) -> Share {
         let mut shared = self.shared.borrow_mut();
         shared.retain(|connection| connection.sender.is_ready());
-        let least = shared.iter().min_by_key(|connection| connection.streams.get())?;
-        let has_room = least.streams.get() < settings.streams_max;
-        if has_room || shared.len() >= settings.http2_connections_max {
-            return Some(Stream::new(least.clone(), self.clock));
+        let stream = |connection: &Rc<Http2>, place| {
+            Share::Stream(Stream::new(connection.clone(), place, self.clock))
+        };
+        let least = shared.iter().min_by_key(|connection| connection.streams.get());
+        if let Some(least) = least.filter(|least| least.streams.get() > 0) {
+            let has_room = least.streams.get() < settings.streams_max;
+            if has_room || shared.len() >= settings.http2_connections_max {
+                return stream(least, None);
+            }
         }
-        None
+        let place = place.or_else(|| self.gate.connections.try_enter());
+        let in_use = || shared.iter().filter(|connection| connection.streams.get() > 0);
+        match (place, least) {
+            (Some(place), Some(idle)) if idle.streams.get() == 0 => stream(idle, Some(place)),
+            (Some(place), _) => Share::Connect(place),
+            (None, _) => match in_use().min_by_key(|connection| connection.streams.get()) {
+                Some(busy) => stream(busy, None),
+                None => Share::Wait,
+            },
+        }
     }
 
     pub(crate) fn add_shared(&self, connection: Rc<Http2>) {
@@ -224,7 +216,8 @@ impl Pool {
         });
     }
 
-    fn push(&self, connection: Http1) {
+    fn push(&self, mut connection: Http1) {
+        connection.place = None;
         let mut idle = self.idle.borrow_mut();
         if idle.len() < self.idle_max {
             idle.push(Idle { connection, since_ms: self.clock.now_mono_ms() });
@@ -261,7 +254,7 @@ impl Pools {
         if let Some(pool) = self.0.borrow().get(target) {
             return pool.clone();
         }
-        let gate = gates.of(target, settings.connections_max);
+        let gate = gates.of(target, settings);
         let pool = Pool::new(gate, settings, clock);
         self.0.borrow_mut().insert(target.clone(), pool.clone());
         pool
@@ -272,10 +265,14 @@ impl Pools {
         self.0.borrow_mut().retain(|_, pool| !pool.expire() || Rc::strong_count(pool) > 1);
     }
 
-    /// Idle HTTP/1.1 connections and HTTP/2 connections.
+    /// Idle HTTP/1.1 connections and HTTP/2 connections that are not closed.
     #[cfg(test)]
     pub(crate) fn kept(&self) -> usize {
-        let pools = self.0.borrow();
-        pools.values().map(|pool| pool.idle.borrow().len() + pool.shared.borrow().len()).sum()
+        let kept = |pool: &Rc<Pool>| {
+            let (idle, shared) = (pool.idle.borrow(), pool.shared.borrow());
+            let idle = idle.iter().filter(|idle| idle.connection.sender.is_ready());
+            idle.count() + shared.iter().filter(|shared| shared.sender.is_ready()).count()
+        };
+        self.0.borrow().values().map(kept).sum()
     }
 }

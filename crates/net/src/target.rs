@@ -13,20 +13,22 @@ use crate::upstream_body::UpstreamBody;
 /// Limits of the client side, the same for every target.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
-    /// Requests in flight to one target over HTTP/1.1, over all workers. A request holds its place
-    /// until its response body ended. Idle connections do not count.
+    /// Connections in use to one target, over all workers. An HTTP/1.1 connection is in use by one
+    /// request, until its response body ended: a slow reader keeps it. An HTTP/2 connection is in
+    /// use while it has streams, however many. Idle and upgraded connections do not count.
     pub connections_max: usize,
-    /// How long a request waits for a place before [`SendError::PoolFull`].
-    pub wait: Duration,
+    /// Upgraded connections to one target, over all workers.
+    pub tunnels_max: usize,
     /// Most requests that wait for a place at one target. More fail at once.
     pub waiters_max: usize,
     /// Idle HTTP/1.1 connections kept for one target by one worker.
     pub idle_max: usize,
     /// How long an idle connection is kept.
     pub idle_limit: Duration,
-    /// Requests in flight on one HTTP/2 connection before another one is opened.
+    /// Requests in flight on one HTTP/2 connection before another one is opened, if one may be.
     pub streams_max: usize,
-    /// HTTP/2 connections to one target of one worker.
+    /// HTTP/2 connections to one target of one worker. With `streams_max` each they bound the
+    /// requests in flight.
     pub http2_connections_max: usize,
     /// Bytes of a response head.
     pub head_bytes_max: usize,
@@ -40,7 +42,7 @@ impl Default for ClientSettings {
     fn default() -> Self {
         Self {
             connections_max: 1024,
-            wait: Duration::from_secs(5),
+            tunnels_max: 1024,
             waiters_max: 4096,
             idle_max: 64,
             idle_limit: Duration::from_secs(30),
@@ -210,7 +212,8 @@ impl std::fmt::Display for Target {
 /// For how long to wait for an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadlines {
-    /// To resolve the name, connect, and finish the TLS handshake: all together.
+    /// To resolve the name, connect, and finish the TLS handshake: all together. Before that, to
+    /// wait for a place at the target: as long again, and then [`SendError::PoolFull`].
     pub connect: Duration,
     /// From the moment the connection is ours to the last byte of the final response head. Interim
     /// responses (1xx) do not extend it. While the request body is still moving it is counted
@@ -248,9 +251,6 @@ pub struct Reply {
     pub reused: bool,
     /// Time until the connection was ours: waiting for a place, resolving, connecting, TLS.
     pub connect: Duration,
-    /// Whether the body ends only when the upstream closes (HTTP/1.x without length or chunks).
-    /// Without TLS such an end cannot be told from a crash of the upstream.
-    pub close_delimited: bool,
     /// The opaque stream, if the status is 101.
     pub upgrade: Option<Upgraded>,
 }
@@ -279,7 +279,7 @@ pub enum SendError {
     Protocol(String),
     /// The response head is larger than allowed.
     HeadTooLarge,
-    /// The target's connection limit was reached and no place became free in time.
+    /// As many connections to the target as may be were in use and none became free in time.
     PoolFull,
     /// The request body failed while it was being sent.
     RequestBody(crate::body::BodyError),

@@ -12,7 +12,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::body::{BodyError, remove_unsafe_trailers};
 use crate::counters::Counters;
@@ -20,10 +19,9 @@ use crate::exchange::IdleTimer;
 use crate::pool::{Pool, Route};
 use crate::tasks::Tasks;
 
-/// A request's hold on its connection and its place at the gate.
+/// A request's hold on its connection.
 pub(crate) struct Lease {
     pub(crate) route: Route,
-    pub(crate) place: Option<OwnedSemaphorePermit>,
     /// Where the connection goes back to; none for a connection that is used once.
     pub(crate) pool: Option<Rc<Pool>>,
     pub(crate) tasks: Tasks,

@@ -25,7 +25,7 @@ fn post() -> Request<OutgoingBody> {
 }
 
 fn quick() -> Deadlines {
-    let short = Duration::from_millis(60);
+    let short = Duration::from_millis(150);
     Deadlines { connect: Duration::from_secs(10), first_byte: short, idle: short }
 }
 
@@ -39,10 +39,12 @@ async fn body(reply: Reply) -> Result<Bytes, BodyError> {
 
 /// Sends one request to an origin that plays one connection, and gives the answer's body.
 fn outcome(answer: &str, last: Step) -> Result<Result<Bytes, BodyError>, SendError> {
+    // Only who waits for nothing is in a hurry.
+    let deadlines = if matches!(last, Step::Hold) { quick() } else { Deadlines::default() };
     let origin = Origin::play(vec![vec![Step::Read, write(answer), last]]);
     let target = origin.target();
     let outcome = with_client(ClientSettings::default(), no_tls(), |client, _| async move {
-        match client.send(&target, get(), &quick(), Reuse::Pooled).await {
+        match client.send(&target, get(), &deadlines, Reuse::Pooled).await {
             Ok(reply) => Ok(body(reply).await),
             Err(failure) => Err(failure.error),
         }
@@ -58,7 +60,7 @@ fn clean_connections_are_reused() {
     let target = origin.target();
     with_client(ClientSettings::default(), no_tls(), |client, counters| async move {
         let first = send(&client, &target).await.expect("an answer");
-        assert!(!first.reused && !first.close_delimited);
+        assert!(!first.reused);
         assert_eq!(body(first).await, Ok(Bytes::from_static(b"ok")));
         let second = send(&client, &target).await.expect("an answer");
         assert!(second.reused);
@@ -131,20 +133,6 @@ fn truncated_bodies_are_errors() {
     let endless = "HTTP/1.1 200 OK\r\n\r\nuntil the end";
     let whole = Ok(Ok(Bytes::from_static(b"until the end")));
     assert_eq!(outcome(endless, write("")), whole);
-}
-
-/// A body without length is marked: its end cannot be trusted.
-#[test]
-fn close_delimited_bodies_are_marked() {
-    let answer = write("HTTP/1.1 200 OK\r\n\r\nuntil the end");
-    let origin = Origin::play(vec![vec![Step::Read, answer]]);
-    let target = origin.target();
-    with_client(ClientSettings::default(), no_tls(), |client, _| async move {
-        let reply = send(&client, &target).await.expect("an answer");
-        assert!(reply.close_delimited);
-        assert_eq!(body(reply).await, Ok(Bytes::from_static(b"until the end")));
-    });
-    origin.heads();
 }
 
 /// Threat row 21: what is not one plain response is an error, each with its word.
@@ -226,6 +214,9 @@ fn stale_connections_are_replaced() {
     with_client(ClientSettings::default(), no_tls(), |client, _| async move {
         let first = send(&client, &target).await.expect("an answer");
         assert_eq!(body(first).await, Ok(Bytes::from_static(b"ok")));
+        while client.kept() > 0 {
+            tokio::task::yield_now().await;
+        }
         let sent = client.send(&target, post(), &Deadlines::default(), Reuse::Pooled).await;
         let reply = sent.expect("an answer");
         assert_eq!(body(reply).await, Ok(Bytes::from_static(b"ok")));
@@ -273,20 +264,19 @@ fn failing_request_bodies_are_never_completed() {
     assert!(!all.contains("0\r\n\r\n"), "{all}");
 }
 
-/// Places at a target are limited, and so is the wait for one.
+/// Connections in use to a target are limited, and so is the wait for one: by the deadline of the
+/// request.
 #[test]
-fn requests_in_flight_are_limited() {
-    let settings = ClientSettings {
-        connections_max: 1,
-        wait: Duration::from_millis(20),
-        ..ClientSettings::default()
-    };
+fn connections_in_use_are_limited() {
+    let settings = ClientSettings { connections_max: 1, ..ClientSettings::default() };
     let origin = Origin::play(vec![vec![Step::Read, write(OK), Step::Read, write(OK)]]);
     let target = origin.target();
     with_client(settings, no_tls(), |client, counters| async move {
         let first = send(&client, &target).await.expect("an answer");
         // `ok` came with the head, but the place is taken until the body was read.
-        let failure = send(&client, &target).await.expect_err("no place is free");
+        let impatient = Deadlines { connect: Duration::from_millis(20), ..Deadlines::default() };
+        let sent = client.send(&target, get(), &impatient, Reuse::Pooled).await;
+        let failure = sent.expect_err("no place is free");
         assert_eq!(failure.error, SendError::PoolFull);
         assert!(failure.error.retry_safe() && !failure.error.is_upstream());
         assert_eq!(counters.upstream_pool_full.load(Ordering::Relaxed), 1);
@@ -296,6 +286,48 @@ fn requests_in_flight_are_limited() {
         assert_eq!(body(second).await, Ok(Bytes::from_static(b"ok")));
     });
     origin.heads();
+}
+
+/// One HTTP/2 connection is one place, with however many streams; those are limited by themselves.
+#[test]
+fn http2_streams_share_the_place_of_their_connection() {
+    let rig = Rig::start(Settings::default());
+    let url = format!("h2c://{}", rig.address());
+    let settings = ClientSettings {
+        connections_max: 1,
+        streams_max: 10,
+        http2_connections_max: 4,
+        ..ClientSettings::default()
+    };
+    let script = rig.script.clone();
+    with_client(settings, no_tls(), |client, counters| async move {
+        let target = Target::parse(&url).expect("a valid URL");
+        let ask = move |client: Client, target: Target, deadlines: Deadlines| async move {
+            let req = Request::get("/wait").header("host", "a.test");
+            let req = req.body(OutgoingBody::empty()).expect("valid parts");
+            client.send(&target, req, &deadlines, Reuse::Pooled).await
+        };
+        let requests: Vec<_> = (0..40)
+            .map(|_| ask(client.clone(), target.clone(), Deadlines::default()))
+            .map(tokio::task::spawn_local)
+            .collect();
+        drop(script.waiting.acquire_many(40).await);
+        assert_eq!(counters.upstream_connects.load(Ordering::Relaxed), 1);
+        let impatient = Deadlines { connect: Duration::from_millis(20), ..Deadlines::default() };
+        let failure = ask(client.clone(), target.clone(), impatient).await.expect_err("too many");
+        assert_eq!(failure.error, SendError::PoolFull);
+        script.gate.add_permits(40);
+        for request in requests {
+            let reply = request.await.expect("a task").expect("an answer");
+            assert_eq!(body(reply).await, Ok(Bytes::from_static(b"waited")));
+        }
+        // The idle connection has given its place back, and gets it again.
+        script.gate.add_permits(1);
+        let reply = ask(client, target, impatient).await.expect("an answer");
+        assert!(reply.reused);
+        assert_eq!(body(reply).await, Ok(Bytes::from_static(b"waited")));
+    });
+    assert!(rig.stop());
 }
 
 /// Idle connections are closed by themselves after their limit.

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::{Request, header};
+use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::tests::rig::{LONG, Origin, Rig, Step, no_tls, with_client, write};
@@ -83,6 +84,37 @@ fn tunnels_join_two_streams() {
         assert_eq!(end.reason, TunnelReason::Idle);
         let end = tunnel(open().await, open().await, LONG, Duration::from_millis(20)).await;
         assert_eq!(end.reason, TunnelReason::Age);
+    });
+    assert!(rig.stop());
+}
+
+/// Tunnels have places of their own: more of them than there may be connections leave requests
+/// unharmed, and they are limited too.
+#[test]
+fn tunnels_take_no_place_from_requests() {
+    let rig = Rig::start(Settings::default());
+    let target = Target::parse(&format!("http://{}", rig.address())).expect("a valid URL");
+    let settings =
+        ClientSettings { connections_max: 2, tunnels_max: 5, ..ClientSettings::default() };
+    with_client(settings, no_tls(), |client, counters| async move {
+        let impatient = Deadlines { connect: Duration::from_millis(50), ..Deadlines::default() };
+        let send = async |req| client.send(&target, req, &impatient, Reuse::Pooled).await;
+        let mut open = Vec::new();
+        for _ in 0..5 {
+            let reply = send(upgrade()).await.expect("an answer");
+            open.push(reply.upgrade.expect("a stream"));
+        }
+        let failure = send(upgrade()).await.expect_err("there are five");
+        assert_eq!(failure.error, SendError::PoolFull);
+        assert_eq!(counters.upstream_pool_full.load(Ordering::Relaxed), 1);
+        for _ in 0..3 {
+            let plain = Request::get("/").header(header::HOST, "a").body(OutgoingBody::empty());
+            let reply = send(plain.expect("valid parts")).await.expect("an answer");
+            let body = reply.response.into_body().collect().await.expect("a body");
+            assert_eq!(body.to_bytes(), "hello a");
+        }
+        drop(open.pop());
+        assert!(send(upgrade()).await.expect("an answer").upgrade.is_some());
     });
     assert!(rig.stop());
 }
