@@ -60,7 +60,8 @@ fn is_port_suffix(bytes: &[u8]) -> bool {
         [b':', digits @ ..] => {
             digits.len() <= 5
                 && digits.iter().all(u8::is_ascii_digit)
-                && std::str::from_utf8(digits).is_ok_and(|text| text.parse::<u16>().is_ok())
+                && digits.iter().fold(0, |sum, &digit| sum * 10 + u32::from(digit - b'0'))
+                    <= u32::from(u16::MAX)
         }
         _ => false,
     }

@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use crate::connection::{Connection, Protocol, TlsSession};
+use crate::cork::Corked;
 use crate::counters::Counters;
 use crate::frames::FrameMeter;
 use crate::guard::{Guard, Opening};
@@ -102,14 +103,7 @@ where
 {
     let watch = &connection.watch;
     loop {
-        let service = service_fn(|req| {
-            let (handler, core) = (core.handler.clone(), core.clone());
-            let connection = connection.clone();
-            async move {
-                let (limits, idle) = (core.limits.clone(), core.body_idle);
-                respond(handler, req, connection, limits, idle, &core.counters).await
-            }
-        });
+        let service = service_fn(|req| respond(core.clone(), connection.clone(), req));
         let io = TokioIo::new(guard);
         let mut http = Box::new(core.http1.serve_connection(io, service));
         let mut is_finishing = false;
@@ -216,33 +210,35 @@ where
     watch.set_http2();
     Counters::add(&core.counters.connections_http2);
     guard.set_http2(FrameMeter::new(core.control_frames_max, core.now.get()));
-    let service = service_fn(|req| {
-        let (handler, core) = (core.handler.clone(), core.clone());
-        let connection = connection.clone();
-        async move {
-            let (limits, idle) = (core.limits.clone(), core.body_idle);
-            respond(handler, req, connection, limits, idle, &core.counters).await
-        }
-    });
-    let mut http = Box::pin(core.http2.serve_connection(TokioIo::new(guard), service));
+    // Boxed: the library moves the future of a request five times on its way into a task.
+    let service = service_fn(|req| Box::pin(respond(core.clone(), connection.clone(), req)));
+    let corked = Corked::new(guard);
+    let io = TokioIo::new(corked.clone());
+    let mut http = Box::pin(core.http2.serve_connection(io, service));
     let mut is_finishing = false;
+    // One turn of the connection: true when it has ended.
+    let mut turn = |cx: &mut Context<'_>, finish: bool| {
+        if finish {
+            http.as_mut().graceful_shutdown();
+        }
+        let is_done = http.as_mut().poll(cx).is_ready();
+        is_done || matches!(corked.poll_turn(cx), Poll::Ready(Err(_)))
+    };
     let cause = poll_fn(|cx| {
         let wish = watch.poll_wish(cx);
         if let Wish::Close(cause) = wish {
             if cause == Cause::Flood {
                 // One last turn, so that GOAWAY is written.
-                http.as_mut().graceful_shutdown();
-                let _ended = http.as_mut().poll(cx);
+                turn(cx, true);
             }
             return Poll::Ready(Some(cause));
         }
-        if http.as_mut().poll(cx).is_ready() {
+        if turn(cx, false) {
             return Poll::Ready(None);
         }
         if wish == Wish::Finish && !is_finishing {
             is_finishing = true;
-            http.as_mut().graceful_shutdown();
-            return http.as_mut().poll(cx).map(|_| None);
+            return if turn(cx, true) { Poll::Ready(None) } else { Poll::Pending };
         }
         watch.clear_park();
         Poll::Pending

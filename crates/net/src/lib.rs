@@ -17,6 +17,7 @@ mod client;
 mod clock;
 mod connect;
 mod connection;
+mod cork;
 mod counters;
 mod drive;
 mod exchange;

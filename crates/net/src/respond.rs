@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -17,13 +16,13 @@ use pin_project_lite::pin_project;
 use crate::authority;
 use crate::body::{BodyError, RequestBody};
 use crate::connection::{Connection, Protocol};
-use crate::counters::Counters;
 use crate::guard::poisoned;
 use crate::head::{content_length, is_valid_path_and_query};
 use crate::refusal::Refusal;
 use crate::serve::Handler;
 use crate::settings::Limits;
 use crate::watch::{InFlight, UpgradeStep, Watch};
+use crate::worker::Core;
 
 /// Frames of an HTTP/2 response are cut to this, so that the client shows progress by asking for
 /// the next one, and streams take turns.
@@ -31,30 +30,26 @@ const FRAME_BYTES_MAX: usize = 64 * 1024;
 
 /// Hands one request to the handler and prepares its answer for the connection.
 pub(crate) async fn respond<H: Handler>(
-    handler: H,
-    req: Request<Incoming>,
+    core: Rc<Core<H>>,
     connection: Rc<Connection>,
-    limits: Rc<Limits>,
-    body_idle: Duration,
-    counters: &Counters,
+    req: Request<Incoming>,
 ) -> Result<Response<Tracked<H::Body>>, Infallible> {
-    let watch = &connection.watch;
+    let (watch, limits) = (&connection.watch, &core.limits);
     let in_flight = InFlight::new(watch);
     watch.requests.set(watch.requests.get() + 1);
     let is_http2 = connection.protocol == Protocol::Http2;
-    let refusal = if is_http2 { check_http2(&req, &limits) } else { poisoned(&req) };
+    let refusal = if is_http2 { check_http2(&req, limits) } else { poisoned(&req) };
     let is_upgrade = !is_http2 && wants_upgrade(&req);
     let body_max = limits.body_bytes_max;
     let mut req = req.map(|body| {
         let token = (!body.is_end_stream()).then(|| InFlight::new(watch));
-        RequestBody::client(body, body_max, body_idle, is_http2, token)
+        RequestBody::client(body, body_max, core.body_idle, is_http2, token)
     });
     if let Some(refusal) = refusal {
-        counters.refuse(refusal);
+        core.counters.refuse(refusal);
         req.extensions_mut().insert(refusal);
     }
-    let answer = handler.handle(req, connection.clone());
-    let mut response = answer.await;
+    let mut response = core.handler.handle(req, connection.clone()).await;
     if !is_http2 {
         finish_http1(&mut response, watch, is_upgrade, limits.requests_max);
     }
@@ -86,7 +81,7 @@ fn finish_http1<B>(response: &mut Response<B>, watch: &Watch, is_upgrade: bool, 
 
 /// As `head.rs` has it: both must agree on which requests the guard holds bytes behind.
 fn wants_upgrade<B>(req: &Request<B>) -> bool {
-    req.headers().contains_key(header::UPGRADE)
+    req.headers().keys().any(|name| *name == header::UPGRADE)
         && req.version() == Version::HTTP_11
         && req.headers().get_all(header::CONNECTION).iter().any(|value| {
             let mut tokens = value.as_bytes().split(|&byte| byte == b',');
