@@ -136,8 +136,8 @@ fn split_port(host: &str) -> Result<(&str, Option<u16>), HostError> {
             rest => (&host[..=end], Some(rest.strip_prefix(':').ok_or(HostError::Byte)?)),
         }
     } else {
-        match host.split_once(':') {
-            Some((name, port)) => (name, Some(port)),
+        match host.bytes().position(|byte| byte == b':') {
+            Some(colon) => (&host[..colon], Some(&host[colon + 1..])),
             None => (host, None),
         }
     };
@@ -163,22 +163,34 @@ fn normalize_name(name: &str) -> Result<Cow<'_, str>, HostError> {
     if name.is_empty() {
         return Err(HostError::Empty);
     }
-    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
-    {
-        return Err(HostError::Byte);
+    // One pass for all questions; a pass for each cost a hit 600 instructions more.
+    let (mut label_start, mut upper, mut odd_label) = (0, false, name.len() > 253);
+    for (index, byte) in name.bytes().enumerate() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => {}
+            b'A'..=b'Z' => upper = true,
+            b'.' => {
+                odd_label |= !is_label_length(index - label_start);
+                label_start = index + 1;
+            }
+            _ => return Err(HostError::Byte),
+        }
     }
-    if name.len() > 253 || name.split('.').any(|label| label.is_empty() || label.len() > 63) {
+    if odd_label || !is_label_length(name.len() - label_start) {
         return Err(HostError::Label);
     }
     // A name that ends in a number is an IPv4 address or a trap (`127.1`, `0x7f.1`, `2130706433`).
-    let last = name.rsplit('.').next().unwrap_or(name);
-    if is_number(last) && name.parse::<Ipv4Addr>().is_err() {
+    if is_number(&name[label_start..]) && name.parse::<Ipv4Addr>().is_err() {
         return Err(HostError::Address);
     }
-    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+    if upper {
         return Ok(Cow::Owned(name.to_ascii_lowercase()));
     }
     Ok(Cow::Borrowed(name))
+}
+
+const fn is_label_length(length: usize) -> bool {
+    matches!(length, 1..=63)
 }
 
 fn is_number(label: &str) -> bool {

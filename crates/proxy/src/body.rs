@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 /// The body of an answer to a client.
 pub struct Body {
     source: Source,
-    ledger: Ledger,
+    ledger: Box<Ledger>,
 }
 
 /// Where the bytes come from.
@@ -161,8 +161,7 @@ impl FillPart {
 
 impl Body {
     /// A body and the account that is closed when it is gone.
-    pub(crate) fn new(source: Source, ledger: Ledger) -> Self {
-        let mut ledger = ledger;
+    pub(crate) fn new(source: Source, mut ledger: Box<Ledger>) -> Self {
         if source.length() == Some(0) {
             ledger.completed = true;
         }

@@ -5,7 +5,7 @@
 //! the client left half way is logged as such. Text for the line is gathered only when the log is
 //! on.
 
-use crate::node::Node;
+use crate::node::Core;
 use crate::plan::Site;
 use crate::request_id::RequestId;
 use http::{HeaderMap, Method, header};
@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// The account of one request.
 pub(crate) struct Ledger {
-    node: Arc<Node>,
+    core: Rc<Core>,
     site: Option<Arc<Site>>,
     id: RequestId,
     started_us: u64,
@@ -87,17 +87,21 @@ pub(crate) struct Origin<'a> {
 }
 
 impl Ledger {
-    /// Opens the account of a request that arrived at `started_us` of the monotonic clock.
-    pub(crate) fn open(
-        node: &Arc<Node>,
+    /// Opens the account of a request that arrived at `started_us` of the monotonic clock. What the
+    /// connection knows is asked for only if there will be a line. Boxed, because it goes from hand
+    /// to hand until the last byte has gone.
+    pub(crate) fn open<'a>(
+        core: &Rc<Core>,
         id: RequestId,
         started_us: u64,
-        origin: &Origin<'_>,
-    ) -> Self {
-        let line = node.access_log.is_on().then(|| Box::new(Line::new(origin, node.log_query())));
-        Self {
+        origin: impl FnOnce() -> Origin<'a>,
+    ) -> Box<Self> {
+        let node = &core.node;
+        let is_on = node.access_log.is_on();
+        let line = is_on.then(|| Box::new(Line::new(&origin(), node.log_query())));
+        Box::new(Self {
             started_us,
-            node: Arc::clone(node),
+            core: Rc::clone(core),
             site: None,
             id,
             line,
@@ -111,7 +115,7 @@ impl Ledger {
             completed: false,
             age_s: None,
             fetched: None,
-        }
+        })
     }
 
     /// Names the site whose counters this request moves.
@@ -121,7 +125,7 @@ impl Ledger {
 
     /// Microseconds since the request arrived.
     pub(crate) fn elapsed_us(&self) -> u64 {
-        self.node.clock.now_mono_us().saturating_sub(self.started_us)
+        self.core.node.clock.now_mono_us().saturating_sub(self.started_us)
     }
 
     /// Takes the bytes of the request's body from this count.
@@ -173,7 +177,9 @@ impl Ledger {
             Some(site) => {
                 let counters = site.counters.here();
                 counters.request_done(self.cache, self.status, self.sent_bytes, total_us);
-                counters.client_received.add(self.received_bytes());
+                if let Some(received) = &self.received {
+                    counters.client_received.add(received.get());
+                }
                 counters.upstream_sent.add(self.received_bytes());
                 counters.upstream_received.add(self.passed_bytes);
                 if self.broken {
@@ -183,7 +189,7 @@ impl Ledger {
                 }
             }
             None => {
-                self.node.telemetry.node().refusals.inc(self.reason.unwrap_or("unknown"));
+                self.core.node.telemetry.node().refusals.inc(self.reason.unwrap_or("unknown"));
             }
         }
         if let Some(line) = self.line.take() {
@@ -192,9 +198,9 @@ impl Ledger {
     }
 
     fn write(&self, line: &Line, total_us: u64) {
-        let ended_ms = self.node.clock.now_wall_ms();
+        let ended_ms = self.core.node.clock.now_wall_ms();
         let began_ms = ended_ms - (total_us / 1000) as i64;
-        self.node.access_log.record(&Record {
+        self.core.node.access_log.record(&Record {
             wall_s: began_ms.div_euclid(1000),
             wall_ms: began_ms.rem_euclid(1000) as u16,
             request_id: self.id.as_str(),

@@ -16,6 +16,7 @@ mod health;
 mod ledger;
 mod node;
 mod normalize;
+mod numbers;
 mod outgoing;
 mod page;
 mod plan;

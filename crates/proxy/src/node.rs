@@ -1,6 +1,7 @@
 //! A node: what all its workers share, and what each worker has of its own.
 
 use crate::body::Body;
+use crate::numbers::Numbers;
 use crate::plan::{Ingredients, Plan, TrustLoader};
 use crate::request;
 use crate::request_id::RequestIds;
@@ -99,7 +100,12 @@ impl Node {
     /// What answers the requests of one worker. The worker with `probes` asks next hops whether
     /// they are well, for all of them.
     pub fn handler(self: &Arc<Self>, client: Client, tasks: Tasks, probes: bool) -> Handler {
-        let core = Rc::new(Core { node: Arc::clone(self), client, tasks });
+        let core = Rc::new(Core {
+            node: Arc::clone(self),
+            client,
+            tasks,
+            numbers: Numbers::new(&self.name),
+        });
         if probes {
             let prober = Rc::clone(&core);
             core.tasks.spawn_background(async move { crate::probe::run(&prober).await });
@@ -162,6 +168,7 @@ pub(crate) struct Core {
     pub(crate) node: Arc<Node>,
     pub(crate) client: Client,
     pub(crate) tasks: Tasks,
+    pub(crate) numbers: Numbers,
 }
 
 /// Answers the requests of one worker.
@@ -176,8 +183,7 @@ impl selvedge_net::Handler for Handler {
         req: Request<RequestBody>,
         connection: Rc<Connection>,
     ) -> impl Future<Output = Response<Body>> {
-        let core = Rc::clone(&self.0);
-        async move { request::serve(&core, req, &connection).await }
+        request::serve(Rc::clone(&self.0), req, connection)
     }
 }
 

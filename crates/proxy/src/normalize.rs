@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
 use selvedge_net::Refusal;
 use selvedge_policy::target::{self, Target};
 use selvedge_policy::{Encodings, Key, KeyParts, KeySeed, RequestDirectives, Scheme};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// A request, understood. Owns what a fetch needs, so that a fill can outlive its client.
@@ -45,14 +46,14 @@ impl Ask {
     /// Understands the head of a request for `site`.
     pub(crate) fn new(
         visit: &Visit,
-        site: &Arc<Site>,
+        plan: Arc<Plan>,
+        site: Arc<Site>,
         seed: &KeySeed,
         arrival: Arrival,
         host: String,
         parts: Parts,
-    ) -> Result<Self, Failure> {
-        let Visit { plan, id, carries, .. } = visit;
-        let (id, carries) = (*id, *carries);
+    ) -> Result<Rc<Self>, Failure> {
+        let &Visit { id, carries, .. } = visit;
         let Parts { method, uri, version, headers, .. } = parts;
         let path =
             target::normalize_path(uri.path()).map_err(|_| Failure::Refused(Refusal::Target))?;
@@ -85,9 +86,9 @@ impl Ask {
         } else {
             RequestDirectives::default()
         };
-        Ok(Self {
-            plan: Arc::clone(plan),
-            site: Arc::clone(site),
+        Ok(Rc::new(Self {
+            plan,
+            site,
             arrival,
             carries,
             id,
@@ -102,7 +103,7 @@ impl Ask {
             headers,
             encodings,
             upgrade,
-        })
+        }))
     }
 
     /// The path in normal form.

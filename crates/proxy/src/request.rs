@@ -36,8 +36,7 @@ use std::sync::Arc;
 
 /// What is known of a request whatever becomes of it.
 pub(crate) struct Visit {
-    pub(crate) plan: Arc<Plan>,
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: Box<Ledger>,
     pub(crate) id: RequestId,
     /// When it arrived.
     pub(crate) now: Now,
@@ -68,7 +67,7 @@ pub(crate) enum What {
 }
 
 /// How it was found, in the words of the log and of Cache-Status.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Trail {
     pub(crate) cache: CacheResult,
     pub(crate) fwd: Option<Fwd>,
@@ -89,26 +88,27 @@ enum Found {
 
 /// Answers one request.
 pub(crate) async fn serve(
-    core: &Rc<Core>,
+    core: Rc<Core>,
     req: Request<RequestBody>,
-    connection: &Rc<Connection>,
+    connection: Rc<Connection>,
 ) -> Response<Body> {
     let plan = core.node.plan();
     let carries = Carries::of(req.headers());
-    let arrival = Arrival::of(&plan, req.headers(), carries, connection);
-    let mut visit = Visit::begin(core, plan, &arrival, carries, &req, connection);
+    let arrival = Arrival::of(&plan, req.headers(), carries, &connection);
+    let mut visit = Visit::begin(&core, &arrival, carries, &req, &connection);
     if admit::ends_here(&req) {
         return deliver::options(visit);
     }
-    match live(core, arrival, req, connection, &mut visit).await {
-        Ok((ask, served)) => deliver::deliver(core, &ask, served, visit),
-        Err(failure) => deliver::refuse(core, &failure, visit),
+    match live(&core, plan, arrival, req, &connection, &mut visit).await {
+        Ok((ask, served)) => deliver::deliver(&core, &ask, served, visit),
+        Err(failure) => deliver::refuse(&core, &failure, visit),
     }
 }
 
 /// The steps, in order.
 async fn live(
     core: &Rc<Core>,
+    plan: Arc<Plan>,
     arrival: Arrival,
     req: Request<RequestBody>,
     connection: &Rc<Connection>,
@@ -116,15 +116,15 @@ async fn live(
 ) -> Result<(Rc<Ask>, Served), Failure> {
     admit::admit(&core.node.name, &req, visit.carries)?;
     let host = authority(&req, &arrival)?;
-    let site = find_site(&visit.plan, &host, connection)?;
+    let site = find_site(&plan, &host, connection)?;
     visit.ledger.at_site(&site);
     if arrival.from_peer {
         site.counters.here().peer_requests.inc();
     }
-    let location = normalize::https_location(&visit.plan, &site, &arrival, &host, &req);
+    let location = normalize::https_location(&plan, &site, &arrival, &host, &req);
     let (parts, body) = req.into_parts();
     let seed = &core.node.seed;
-    let ask = Rc::new(Ask::new(visit, &site, seed, arrival, host, parts)?);
+    let ask = Ask::new(visit, plan, site, seed, arrival, host, parts)?;
     if let Some(location) = location {
         return Ok((ask, Served { what: What::Redirect(location), trail: Trail::LOCAL }));
     }
@@ -137,7 +137,7 @@ async fn live(
                 if reason == StaleReason::WhileRevalidate {
                     fetch::refresh_behind(core, &ask, &object);
                 }
-                site.counters.here().stale_served(reason);
+                ask.site.counters.here().stale_served(reason);
                 Served::stored(object, Trail::stale(reason))
             }
             Found::Passing => {
@@ -218,8 +218,7 @@ fn lookup(core: &Core, ask: &Ask, now: Now) -> Found {
 
 impl Visit {
     fn begin(
-        core: &Core,
-        plan: Arc<Plan>,
+        core: &Rc<Core>,
         arrival: &Arrival,
         carries: Carries,
         req: &Request<RequestBody>,
@@ -228,30 +227,22 @@ impl Visit {
         let mono_us = core.node.clock.now_mono_us();
         let told = if arrival.trusted { req.headers().get("x-request-id") } else { None };
         let id = told.and_then(RequestId::parse).unwrap_or_else(|| core.node.ids.next());
-        let protocol = match (connection.protocol(), req.version()) {
-            (Protocol::Http2, _) => "HTTP/2",
-            (Protocol::Http1, Version::HTTP_10) => "HTTP/1.0",
-            (Protocol::Http1, _) => "HTTP/1.1",
-        };
-        let host = selvedge_net::authority(req).unwrap_or("");
-        let ledger = Ledger::open(
-            &core.node,
-            id,
-            mono_us,
-            &Origin {
-                client_ip: arrival.client,
-                protocol,
-                tls_version: connection.tls().map(|tls| tls.version),
-                scheme: arrival.scheme,
-                method: req.method(),
-                host,
-                path: req.uri().path(),
-                query: req.uri().query(),
-                headers: req.headers(),
+        let ledger = Ledger::open(core, id, mono_us, || Origin {
+            client_ip: arrival.client,
+            protocol: match (connection.protocol(), req.version()) {
+                (Protocol::Http2, _) => "HTTP/2",
+                (Protocol::Http1, Version::HTTP_10) => "HTTP/1.0",
+                (Protocol::Http1, _) => "HTTP/1.1",
             },
-        );
+            tls_version: connection.tls().map(|tls| tls.version),
+            scheme: arrival.scheme,
+            method: req.method(),
+            host: selvedge_net::authority(req).unwrap_or(""),
+            path: req.uri().path(),
+            query: req.uri().query(),
+            headers: req.headers(),
+        });
         Self {
-            plan,
             ledger,
             id,
             now: core.node.at(mono_us),

@@ -33,12 +33,15 @@ pub(crate) fn coding_for(ask: &Ask, served: &Served) -> Option<Coding> {
 /// where this client gets the form it was stored in. Other nodes get that form and encode it
 /// themselves, so that one stored form serves all.
 pub(crate) fn is_encodable(ask: &Ask, head: &Head) -> bool {
+    // Remembered with the head: asking anew cost each hit 1000 instructions.
     !ask.arrival.from_node
-        && head.status == StatusCode::OK
-        && head.derived.is_none()
-        && !head.meta.no_transform()
-        && !head.headers.contains_key(header::CONTENT_ENCODING)
-        && ask.site.compress.wants(head.headers.get(header::CONTENT_TYPE), head.length)
+        && head.memo.decided(ask.plan.revision, || {
+            head.status == StatusCode::OK
+                && head.derived.is_none()
+                && !head.meta.no_transform()
+                && !head.headers.contains_key(header::CONTENT_ENCODING)
+                && ask.site.compress.wants(head.headers.get(header::CONTENT_TYPE), head.length)
+        })
 }
 
 /// The same answer in `coding`: stored, being made, or begun now. When no more fills can be begun

@@ -15,6 +15,7 @@ use http::{HeaderMap, StatusCode};
 use selvedge_policy::{Coding, Meta, Selecting, SiteRules, Storable, VaryPlan};
 
 use crate::fill::Fill;
+use crate::memo::Memo;
 
 /// Names one body. It stays when only the head is renewed, so that an encoded copy can say which
 /// body it was made from.
@@ -59,6 +60,8 @@ pub struct Head {
     pub started_mono_ms: u64,
     /// Which requests it answers.
     pub selecting: Selecting,
+    /// What deliverers keep with it.
+    pub memo: Memo,
 }
 
 impl Head {
@@ -86,6 +89,7 @@ impl Head {
             generation: fill.generation,
             started_mono_ms: fill.started_mono_ms,
             selecting,
+            memo: Memo::default(),
         }
     }
 
@@ -141,6 +145,7 @@ impl Head {
         size_of::<Self>()
             + ALLOCATION
             + headers_cost(&self.headers)
+            + memo_cost(&self.headers)
             + selecting_cost(&self.selecting)
     }
 }
@@ -172,6 +177,15 @@ pub(crate) fn compact(headers: &HeaderMap) -> HeaderMap {
     }
     compacted
 }
+
+/// What the fields in `Memo` cost when they are made: the values are shared with the head's own.
+fn memo_cost(headers: &HeaderMap) -> usize {
+    let fields = headers.len() + MEMO_FIELDS;
+    fields * FIELD_COST + fields.next_power_of_two() * 16 + 2 * ALLOCATION
+}
+
+/// Fields that an answer has beside the stored ones.
+const MEMO_FIELDS: usize = 6;
 
 /// What the allocator adds to an allocation, and the counters of an `Arc`.
 pub(crate) const ALLOCATION: usize = 32;

@@ -1,0 +1,55 @@
+//! What is worked out once for a head and used by every answer that is made from it.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use http::HeaderMap;
+
+/// What deliverers keep with a head. A head that is made from another one begins without.
+#[derive(Debug, Default)]
+pub struct Memo {
+    /// The fields of a whole answer, without and with `Vary: Accept-Encoding`.
+    fields: [OnceLock<HeaderMap>; 2],
+    /// A decision and the revision of the configuration it was made under; 0 before the first.
+    decided: AtomicU64,
+}
+
+impl Clone for Memo {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Memo {
+    /// The fields that `make` gives, made once. Memory is reckoned for one of the two
+    /// maps; a clone of a map has no room to spare.
+    pub fn fields(&self, varies: bool, make: impl FnOnce() -> HeaderMap) -> &HeaderMap {
+        self.fields[usize::from(varies)].get_or_init(|| make().clone())
+    }
+
+    /// What `decide` says, asked once for each revision of the configuration (from 1 on).
+    pub fn decided(&self, revision: u64, decide: impl FnOnce() -> bool) -> bool {
+        let known = self.decided.load(Relaxed);
+        if known >> 1 == revision {
+            return known & 1 == 1;
+        }
+        let decision = decide();
+        self.decided.store(revision << 1 | u64::from(decision), Relaxed);
+        decision
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Memo;
+
+    #[test]
+    fn a_decision_holds_for_one_revision() {
+        let memo = Memo::default();
+        assert!(memo.decided(1, || true));
+        assert!(memo.decided(1, || unreachable!("known")));
+        assert!(!memo.decided(2, || false));
+        assert!(!memo.decided(2, || unreachable!("known")));
+        assert!(memo.clone().decided(2, || true), "a new head is asked about anew");
+    }
+}
