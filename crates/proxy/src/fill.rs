@@ -16,12 +16,13 @@ use crate::outgoing::Purpose;
 use crate::request::{Served, Trail, What};
 use crate::rescue::{self, Failure};
 use crate::upstream::{InFlight, Tier};
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body::Body as _;
 use selvedge_net::{OutgoingBody, Reply, UpstreamBody};
 use selvedge_policy::validate::{self, Freshened, Stored};
 use selvedge_policy::{Exchange, NoStore, Storable, Verdict, judge};
-use selvedge_store::{FillError, FillWriter, Finished, Head, Object};
+use selvedge_store::{FillError, FillWriter, Finished, Head, Object, PushError};
 use selvedge_telemetry::CacheResult;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -112,6 +113,9 @@ async fn fill(
         }
     }
 }
+
+/// For how long one reader of a fill that is not kept may make the others wait.
+const LAG: Duration = Duration::from_secs(5);
 
 /// The word for an answer that is larger than anything the store takes.
 pub(crate) const TOO_LARGE: &str = "too-large";
@@ -211,7 +215,7 @@ async fn pump(ask: &Ask, mut writer: FillWriter, incoming: Incoming) {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(bytes) => {
                     ask.site.counters.here().upstream_received.add(bytes.len() as u64);
-                    if let Err(error) = writer.push(bytes).await {
+                    if let Err(error) = push(&mut writer, bytes).await {
                         ask.site.counters.here().fills_failed.inc(error.word());
                         return;
                     }
@@ -229,6 +233,19 @@ async fn pump(ask: &Ask, mut writer: FillWriter, incoming: Incoming) {
         Ok(Finished::Stored(_)) => ask.site.counters.here().fills_stored.inc(),
         Ok(_) => {}
         Err(error) => ask.site.counters.here().fills_failed.inc(error.word()),
+    }
+}
+
+/// Shows bytes to the readers of a fill. One that stands still is not waited for while others
+/// wait: it loses its answer.
+pub(crate) async fn push(writer: &mut FillWriter, bytes: Bytes) -> Result<(), PushError> {
+    let mut pushed = tokio::time::timeout(LAG, writer.push(bytes)).await;
+    loop {
+        match pushed {
+            Ok(result) => return result,
+            Err(_) => writer.cut_laggards(),
+        };
+        pushed = tokio::time::timeout(LAG, writer.pushed()).await;
     }
 }
 

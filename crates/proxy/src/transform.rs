@@ -5,6 +5,7 @@
 //! runs in the blocking pool, a chunk at a time, so that no core's connections wait for it.
 
 use crate::encode::Encoder;
+use crate::fill::push;
 use crate::node::Core;
 use crate::normalize::Ask;
 use crate::request::{Served, Trail, What};
@@ -163,7 +164,7 @@ async fn fill(mut source: Plain, mut writer: FillWriter, coding: Coding) {
             return writer.fail(FillError::Source(Arc::new(Failure::Encode)));
         };
         encoder = back;
-        if !out.is_empty() && writer.push(Bytes::from(out)).await.is_err() {
+        if !out.is_empty() && push(&mut writer, Bytes::from(out)).await.is_err() {
             return;
         }
     }
@@ -171,7 +172,7 @@ async fn fill(mut source: Plain, mut writer: FillWriter, coding: Coding) {
     let Ok(Ok(out)) = ended else {
         return writer.fail(FillError::Source(Arc::new(Failure::Encode)));
     };
-    if out.is_empty() || writer.push(Bytes::from(out)).await.is_ok() {
+    if out.is_empty() || push(&mut writer, Bytes::from(out)).await.is_ok() {
         // What became of the copy is for the store to count; its readers have been told.
         let _ = writer.finish(None);
     }

@@ -78,6 +78,7 @@ counters! {
     joins Counter "store_fill_joins_total" "Readers that joined a fill another one began."
     passes Counter "store_fill_passes_total" "Fills whose answer was not for sharing."
     windows Counter "store_fill_windows_total" "Fills that turned into a sliding window."
+    laggards Counter "store_fill_laggards_total" "Readers cut because others waited for them."
     failures Counter "store_fill_failures_total" "Fills that failed or were dropped."
     full Counter "store_fills_full_total" "Requests sent alone: too many fills or readers."
 }

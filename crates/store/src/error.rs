@@ -4,7 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-/// The end of a fill that did not succeed. Every reader of the fill gets the same one.
+/// The end of a fill that did not succeed. Every reader of the fill gets the same one, except that
+/// one which is too slow for the others may get its own.
 #[derive(Clone, Debug)]
 pub enum FillError {
     /// The writer was dropped before it finished: its task ended or was cancelled.
@@ -13,6 +14,8 @@ pub enum FillError {
     Truncated,
     /// More bytes came than the head announced.
     Overrun,
+    /// This reader stood still while others waited for it in a window: it alone has ended.
+    Lagging,
     /// What the source of the bytes said; the caller that failed the fill knows its type.
     Source(Arc<dyn Error + Send + Sync>),
 }
@@ -24,6 +27,7 @@ impl FillError {
             Self::Abandoned => "fill-abandoned",
             Self::Truncated => "fill-truncated",
             Self::Overrun => "fill-overrun",
+            Self::Lagging => "fill-lagging",
             Self::Source(_) => "fill-source",
         }
     }
@@ -37,7 +41,7 @@ impl FillError {
     pub fn source_as<E: Error + 'static>(&self) -> Option<&E> {
         match self {
             Self::Source(error) => error.downcast_ref(),
-            Self::Abandoned | Self::Truncated | Self::Overrun => None,
+            Self::Abandoned | Self::Truncated | Self::Overrun | Self::Lagging => None,
         }
     }
 }
@@ -48,6 +52,7 @@ impl fmt::Display for FillError {
             Self::Abandoned => "the fill was given up before its end",
             Self::Truncated => "the body ended before its announced length",
             Self::Overrun => "the body went on after its announced length",
+            Self::Lagging => "this reader stood still while others waited for it",
             Self::Source(_) => "the source of the fill failed",
         })
     }
@@ -57,7 +62,7 @@ impl Error for FillError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Source(error) => Some(&**error),
-            Self::Abandoned | Self::Truncated | Self::Overrun => None,
+            Self::Abandoned | Self::Truncated | Self::Overrun | Self::Lagging => None,
         }
     }
 }

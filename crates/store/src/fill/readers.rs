@@ -1,6 +1,7 @@
 //! The readers of one fill: where each stands and how to wake it.
 //!
 //! A waiting reader costs one slot of forty bytes and four bytes in the queue of those to wake.
+//! A reader that was cut keeps its slot until it leaves, but counts as gone.
 //! A slot is at most once in that queue, even if its reader left and another took the slot, so
 //! clients that come and go while the source is silent cannot make the queue grow.
 
@@ -13,12 +14,22 @@ pub(crate) const READERS_MAX: usize = 1 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ReaderId(u32);
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Presence {
+    #[default]
+    Vacant,
+    Live,
+    Cut,
+}
+
 #[derive(Debug, Default)]
 struct Slot {
     next: u64,
+    /// Where it stood when it was looked at last.
+    seen: u64,
     waker: Option<Waker>,
     queued: bool,
-    live: bool,
+    presence: Presence,
 }
 
 /// All readers of a fill, by slot.
@@ -27,6 +38,7 @@ pub(crate) struct Readers {
     slots: Vec<Slot>,
     vacant: Vec<u32>,
     waiting: Vec<u32>,
+    live: usize,
 }
 
 impl Readers {
@@ -41,25 +53,57 @@ impl Readers {
             None => return None,
         };
         let slot = &mut self.slots[index as usize];
-        slot.live = true;
-        slot.next = 0;
+        slot.presence = Presence::Live;
+        (slot.next, slot.seen) = (0, 0);
+        self.live += 1;
         Some(ReaderId(index))
     }
 
-    /// Forgets a reader; its offset is returned.
-    pub(crate) fn leave(&mut self, id: ReaderId) -> u64 {
+    /// Forgets a reader; its offset is returned, unless it had been cut.
+    pub(crate) fn leave(&mut self, id: ReaderId) -> Option<u64> {
         let slot = &mut self.slots[id.0 as usize];
-        assert!(slot.live, "a reader leaves once");
-        slot.live = false;
+        let was = std::mem::take(&mut slot.presence);
+        assert!(was != Presence::Vacant, "a reader leaves once");
         slot.waker = None;
-        let next = slot.next;
         self.vacant.push(id.0);
-        next
+        if was == Presence::Cut {
+            return None;
+        }
+        self.live -= 1;
+        Some(slot.next)
     }
 
-    /// Readers that are there.
+    /// Cuts the readers that stand before `limit` and have read less than `least` bytes since the
+    /// last look at them; this is the next look. Their offsets are given to `each`, their wakers
+    /// to `wake`.
+    pub(crate) fn cut(
+        &mut self,
+        limit: u64,
+        least: u64,
+        wake: &mut Vec<Waker>,
+        mut each: impl FnMut(u64),
+    ) -> usize {
+        let before = self.live;
+        for slot in self.slots.iter_mut().filter(|slot| slot.presence == Presence::Live) {
+            let read = slot.next - std::mem::replace(&mut slot.seen, slot.next);
+            if slot.next < limit && read < least {
+                slot.presence = Presence::Cut;
+                self.live -= 1;
+                wake.extend(slot.waker.take());
+                each(slot.next);
+            }
+        }
+        before - self.live
+    }
+
+    /// Whether the reader was cut.
+    pub(crate) fn is_cut(&self, id: ReaderId) -> bool {
+        self.slots[id.0 as usize].presence == Presence::Cut
+    }
+
+    /// Readers that are there and were not cut.
     pub(crate) fn live(&self) -> usize {
-        self.slots.len() - self.vacant.len()
+        self.live
     }
 
     /// Offset of the byte that the reader wants next.
@@ -74,7 +118,8 @@ impl Readers {
 
     /// Offsets of all live readers.
     pub(crate) fn offsets(&self) -> impl Iterator<Item = u64> {
-        self.slots.iter().filter(|slot| slot.live).map(|slot| slot.next)
+        let live = self.slots.iter().filter(|slot| slot.presence == Presence::Live);
+        live.map(|slot| slot.next)
     }
 
     /// The reader waits: `waker` is woken at the next event.

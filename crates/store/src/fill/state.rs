@@ -13,6 +13,7 @@
 //!
 //! While it grows, a fill keeps every byte from offset 0, so a reader may join at any time. While
 //! it slides, each piece counts the readers that have not had it and goes when that is nobody.
+//! The slowest reader sets the pace then; one that stands still while others wait is cut.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -180,6 +181,34 @@ impl State {
         Room::Pending
     }
 
+    /// Cuts the readers that stand still where the writer needs room, if another one has had all
+    /// there is and waits for them. Who has read a quarter of a window since the last look is slow
+    /// but does not stand still. Those that are cut are to be woken by the caller.
+    pub(crate) fn cut_laggards(&mut self, window: usize, wake: &mut Vec<Waker>) -> usize {
+        let least = window / 4;
+        let mut excess = (self.held + PIECE_COST + least).saturating_sub(window);
+        let mut limit = 0;
+        for piece in &self.pieces {
+            if excess == 0 {
+                break;
+            }
+            excess = excess.saturating_sub(piece.cost());
+            limit = piece.end();
+        }
+        let others_wait = self.readers.offsets().any(|next| next == self.end);
+        if !self.sliding || !others_wait {
+            return 0;
+        }
+        let pieces = &mut self.pieces;
+        let cut = self.readers.cut(limit, least as u64, wake, |offset| {
+            let first = pieces.partition_point(|piece| piece.end() <= offset);
+            pieces.range_mut(first..).for_each(|piece| piece.unread -= 1);
+        });
+        // The writer itself is asking: it need not be woken.
+        self.drop_read();
+        cut
+    }
+
     /// The writer waits for the last reader to leave.
     pub(crate) fn writer_waits(&mut self, cx: &Context<'_>) {
         self.writer = Some(cx.waker().clone());
@@ -192,6 +221,9 @@ impl State {
 
     /// The next bytes for a reader, and the writer's waker if that made room.
     pub(crate) fn read(&mut self, id: ReaderId, cx: &Context<'_>) -> (Read, Option<Waker>) {
+        if self.readers.is_cut(id) {
+            return (Read::Failed(FillError::Lagging), None);
+        }
         let next = self.readers.next(id);
         if next < self.end {
             let index = self.pieces.partition_point(|piece| piece.end() <= next);
@@ -219,7 +251,7 @@ impl State {
 
     /// A reader goes, wherever it stood. Returns the writer's waker if the writer should look.
     pub(crate) fn leave(&mut self, id: ReaderId) -> Option<Waker> {
-        let offset = self.readers.leave(id);
+        let Some(offset) = self.readers.leave(id) else { return None };
         if self.sliding {
             let first = self.pieces.partition_point(|piece| piece.end() <= offset);
             for piece in self.pieces.range_mut(first..) {

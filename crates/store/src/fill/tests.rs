@@ -351,6 +351,91 @@ fn fills_beyond_the_budget_slide_and_give_back_what_they_took() {
     assert_eq!(store.stats().fill_bytes, 0);
 }
 
+/// Pushes through a window as far as it goes without time passing, looking after the readers
+/// whenever it would wait, as often as told. Whether all went through.
+fn push_cutting(writer: &mut FillWriter, chunk: Bytes, looks: usize) -> bool {
+    let mut pushed = once(writer.push(chunk));
+    for _ in 0..looks {
+        if pushed.is_ready() {
+            break;
+        }
+        writer.cut_laggards();
+        pushed = once(writer.pushed());
+    }
+    matches!(pushed, Poll::Ready(Ok(())))
+}
+
+/// One reader stands still in a window: the other two get the whole body, it gets an error.
+#[test]
+fn a_reader_that_stands_still_is_cut_when_others_wait() {
+    let store = store_with(Settings {
+        object_bytes_max: 1_000,
+        window_bytes: 64 << 10,
+        ..Settings::default()
+    });
+    let of = resource("r");
+    let (mut writer, one) = lead(&store, &of);
+    let mut fast = [(one, Vec::new()), (join(&store, &of), Vec::new())];
+    let mut stuck = join(&store, &of);
+    writer.head(storable(), None);
+    let whole = pattern(1 << 20);
+    for chunk in whole.chunks(40_000) {
+        let mut pushed = push_cutting(&mut writer, whole.slice_ref(chunk), 0);
+        fast.iter_mut().for_each(|(reader, got)| got.extend(drained(reader).0));
+        if !pushed {
+            pushed = push_cutting(&mut writer, Bytes::new(), 1);
+            fast.iter_mut().for_each(|(reader, got)| got.extend(drained(reader).0));
+        }
+        assert!(pushed && held(&writer) <= 64 << 10);
+    }
+    assert_eq!(writer.readers(), 2);
+    assert!(matches!(writer.finish(None), Ok(Finished::Passed)));
+    for (mut reader, mut got) in fast {
+        let (more, end) = drained(&mut reader);
+        got.extend(more);
+        assert!(matches!(end, Some(Ok(()))) && got == whole);
+    }
+    assert!(matches!(drained(&mut stuck), (got, Some(Err(FillError::Lagging))) if got.is_empty()));
+    drop(stuck);
+    assert_eq!(store.counters().laggards.load(Relaxed), 1);
+    assert_eq!(store.stats().fill_bytes, 0);
+}
+
+/// Nobody waits for a reader that is alone, or for readers that all stand still; and one that is
+/// slow but reads keeps its place.
+#[test]
+fn slow_readers_that_hold_up_nobody_or_go_on_are_not_cut() {
+    let store = store_with(Settings {
+        object_bytes_max: 1_000,
+        window_bytes: 64 << 10,
+        ..Settings::default()
+    });
+    let of = resource("r");
+    let (mut writer, mut slow) = lead(&store, &of);
+    let mut other = join(&store, &of);
+    writer.head(storable(), None);
+    let until_full = |writer: &mut FillWriter| {
+        let pushed = (1..50).find(|_| !push_cutting(writer, pattern(4_000), 0));
+        pushed.expect("a window is soon full");
+    };
+    until_full(&mut writer);
+    assert!(!push_cutting(&mut writer, Bytes::new(), 9), "both stand still");
+    for _ in 0..9 {
+        // The other one has all there is; the slow one has read a quarter at each look.
+        assert!(!drained(&mut other).0.is_empty());
+        for _ in 0..5 {
+            assert!(matches!(ready(slow.chunk()), Some(Ok(chunk)) if chunk.len() <= 4_000));
+        }
+        assert_eq!(writer.cut_laggards(), 0);
+        until_full(&mut writer);
+    }
+    drop(other);
+    assert!(!push_cutting(&mut writer, Bytes::new(), 9), "alone it is never cut");
+    assert!(matches!(drained(&mut slow), (got, None) if !got.is_empty()));
+    assert!(push_cutting(&mut writer, Bytes::new(), 0));
+    assert_eq!(store.counters().laggards.load(Relaxed), 0);
+}
+
 #[test]
 fn a_writer_learns_that_nobody_wants_its_bytes() {
     let store = store_with(Settings { object_bytes_max: 10, ..Settings::default() });

@@ -42,6 +42,8 @@ pub struct FillWriter {
     gather: Gather,
     head: Option<Arc<Head>>,
     received: u64,
+    /// What was taken and waits for room in the window.
+    rest: Bytes,
     sliding: bool,
     ended: bool,
     /// Empty between calls; kept for its memory.
@@ -56,6 +58,7 @@ impl FillWriter {
             gather: Gather::default(),
             head: None,
             received: 0,
+            rest: Bytes::new(),
             sliding: false,
             ended: false,
             wake: Vec::new(),
@@ -95,8 +98,49 @@ impl FillWriter {
     }
 
     /// Shows bytes to all readers. Waits only if the fill slides and its slowest reader is a
-    /// window behind. If the future is dropped, bytes are missing: fail the fill then.
+    /// window behind. If the future is dropped, go on with [`FillWriter::pushed`]
+    /// to its end before the next push.
     pub async fn push(&mut self, chunk: Bytes) -> Result<(), PushError> {
+        self.pushed().await?;
+        self.take(chunk)?;
+        self.pushed().await
+    }
+
+    /// Waits until all bytes that were pushed are shown. The future may be dropped and asked for
+    /// again, to look after the readers meanwhile ([`FillWriter::cut_laggards`]).
+    pub async fn pushed(&mut self) -> Result<(), PushError> {
+        if self.ended {
+            return Err(PushError::Closed);
+        }
+        let window = self.store.window_bytes();
+        while !self.rest.is_empty() {
+            let (fill, wanted) = (&self.fill, self.rest.len());
+            let room = poll_fn(|cx| match lock(&fill.state).room(window, wanted, cx) {
+                Room::Bytes(room) => Poll::Ready(Some(room)),
+                Room::Nobody => Poll::Ready(None),
+                Room::Pending => Poll::Pending,
+            });
+            let Some(room) = room.await else { return Err(PushError::Abandoned) };
+            let piece = unpinned(self.rest.split_to(room));
+            self.change(|state| state.append(piece));
+        }
+        Ok(())
+    }
+
+    /// Ends the readers that stand still in a window that others have read to its end: to be
+    /// called when a push has waited for as long as those may be made to wait. Who has read a
+    /// quarter of the window since the last call, or since it joined, is spared; and one alone is
+    /// never cut. How many were.
+    pub fn cut_laggards(&mut self) -> usize {
+        let window = self.store.window_bytes();
+        let mut wake = Vec::new();
+        let cut = lock(&self.fill.state).cut_laggards(window, &mut wake);
+        wake.into_iter().for_each(Waker::wake);
+        self.store.counters().laggards.fetch_add(cut as u64, Relaxed);
+        cut
+    }
+
+    fn take(&mut self, chunk: Bytes) -> Result<(), PushError> {
         let length = match &self.head {
             Some(head) if !self.ended => head.length,
             _ => return Err(PushError::Closed),
@@ -110,7 +154,8 @@ impl FillWriter {
             self.slide();
         }
         if self.sliding {
-            return self.push_window(chunk).await;
+            self.rest = chunk;
+            return Ok(());
         }
         self.grow(chunk);
         if self.fill.revoked() && self.readers() == 0 { Err(PushError::Abandoned) } else { Ok(()) }
@@ -132,22 +177,6 @@ impl FillWriter {
         }
     }
 
-    async fn push_window(&mut self, mut chunk: Bytes) -> Result<(), PushError> {
-        let window = self.store.window_bytes();
-        while !chunk.is_empty() {
-            let fill = &self.fill;
-            let room = poll_fn(|cx| match lock(&fill.state).room(window, chunk.len(), cx) {
-                Room::Bytes(room) => Poll::Ready(Some(room)),
-                Room::Nobody => Poll::Ready(None),
-                Room::Pending => Poll::Pending,
-            });
-            let Some(room) = room.await else { return Err(PushError::Abandoned) };
-            let piece = unpinned(chunk.split_to(room));
-            self.change(|state| state.append(piece));
-        }
-        Ok(())
-    }
-
     /// From now on the fill slides: nobody joins, nothing is stored.
     fn slide(&mut self) {
         self.sliding = true;
@@ -164,7 +193,8 @@ impl FillWriter {
             Some(head) if !self.ended => head.clone(),
             _ => return Err(FillError::Abandoned),
         };
-        if head.length.is_some_and(|length| length != self.received) {
+        let is_short = head.length.is_some_and(|length| length != self.received);
+        if is_short || !self.rest.is_empty() {
             self.end(Phase::Failed(FillError::Truncated));
             return Err(FillError::Truncated);
         }
