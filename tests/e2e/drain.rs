@@ -1,7 +1,7 @@
 //! SIGTERM (threat 50): what runs is finished, what is new goes elsewhere, the process ends well.
 
 use crate::support::{HOST, edge_config};
-use selvedge_tests::answer::pattern_bytes;
+use selvedge_tests::answer::{Step, pattern_bytes};
 use selvedge_tests::h2::{Ending, H2};
 use selvedge_tests::tls::Authority;
 use selvedge_tests::{Answer, Client, Gate, Node, Origin, eventually};
@@ -87,6 +87,27 @@ fn a_drain_ends_at_its_limit() {
     assert!(status.code().is_some(), "it ends by itself: {status:?}");
     assert!(client.read("GET").is_err(), "the client can see that its answer broke off");
     gate.open();
+}
+
+/// An open tunnel says nothing of when it will be done: a drain does not wait for it to its limit.
+#[test]
+fn a_tunnel_does_not_hold_up_a_stop() {
+    let origin = Origin::start();
+    let switch = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+        Connection: Upgrade\r\n\r\n";
+    origin.on("/chat", Answer::steps(vec![Step::Send(switch.into()), Step::Echo]));
+    let mut edge = Node::edge(&edge_config(&origin).set("node", "drain_timeout", "10m"));
+    let mut client = Client::http(edge.http());
+    client.send(format!(
+        "GET /chat HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    ));
+    assert_eq!(client.read("GET").expect("an answer").status, 101);
+    client.send("ping");
+    assert_eq!(client.read_exactly(4).expect("the echo"), b"ping");
+    edge.signal(rustix::process::Signal::TERM);
+    assert!(client.is_closed());
+    assert!(edge.wait().success());
+    assert!(eventually(|| origin.connections_live() == 0));
 }
 
 /// Requests that keep coming on open connections while the node drains: each is answered whole or

@@ -39,24 +39,24 @@ counters! {
     tls_resumed, "tls_resumed_total", "Completed TLS handshakes that resumed a session.";
     tls_failed, "tls_failed_total", "TLS handshakes with clients that failed.";
     tls_timeouts, "tls_timeouts_total", "TLS handshakes with clients that ran out of time.";
-    requests, "requests_total", "Requests handed to the handler, refused ones included.";
+    requests, "requests_received_total", "Requests handed to the handler, refused ones included.";
     timeouts_idle, "timeouts_idle_total", "Client connections closed after being idle.";
     timeouts_head, "timeouts_head_total",
         "Client connections closed because a request head did not arrive in time.";
     timeouts_send, "timeouts_send_total",
         "Client connections closed because the client did not read its response in time.";
     floods, "floods_total", "HTTP/2 connections closed because of a flood of control frames.";
-    bytes_in, "client_received_bytes_total", "Bytes received from clients, after TLS.";
-    bytes_out, "client_sent_bytes_total", "Bytes sent to clients, before TLS.";
+    bytes_in, "wire_received_bytes_total", "Bytes received from clients, after TLS.";
+    bytes_out, "wire_sent_bytes_total", "Bytes sent to clients, before TLS.";
     upgrades, "upgrades_total", "Client connections that left HTTP after a 101.";
-    upstream_connects, "upstream_connects_total", "Connections to upstreams that were begun.";
+    upstream_connects, "upstream_connections_total", "Connections to upstreams that were begun.";
     upstream_connect_failures, "upstream_connect_failures_total",
         "Attempts to connect to an upstream that failed, resolving and TLS included.";
     upstream_reuses, "upstream_reuses_total", "Requests sent on a pooled upstream connection.";
-    upstream_requests, "upstream_requests_total", "Requests sent to upstreams.";
+    upstream_requests, "upstream_exchanges_total", "Requests sent to upstreams.";
     upstream_pool_full, "upstream_pool_full_total",
         "Requests turned away because an upstream's connection limit was reached.";
-    upstream_bytes_in, "upstream_received_bytes_total", "Body bytes received from upstreams.";
+    upstream_bytes_in, "upstream_body_bytes_total", "Body bytes received from upstreams.";
 }
 
 impl Counters {
@@ -94,7 +94,7 @@ mod tests {
         let mut names = Vec::new();
         counters.each(&mut |name, help, value| {
             assert!(help.ends_with('.') || help.ends_with(").") || help.ends_with(')'), "{help}");
-            assert_eq!(value, if name == "requests_total" { 3 } else { 0 });
+            assert_eq!(value, if name == "requests_received_total" { 3 } else { 0 });
             names.push(name);
         });
         let count = names.len();

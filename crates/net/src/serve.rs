@@ -215,6 +215,13 @@ impl Running {
         self.threads.iter().all(JoinHandle::is_finished)
     }
 
+    /// Whether a worker has ended although nobody asked for a drain: it panicked, or had no
+    /// runtime. The others serve on, without the connections that would have come to it.
+    #[must_use]
+    pub fn lost_worker(&self) -> bool {
+        self.drain.borrow().is_none() && self.threads.iter().any(JoinHandle::is_finished)
+    }
+
     /// Blocks until all workers have ended, which they do after a drain. `false` if a worker
     /// panicked or had to drop something unfinished.
     #[must_use]

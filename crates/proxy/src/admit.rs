@@ -64,8 +64,8 @@ impl Arrival {
     }
 }
 
-/// Whether an OPTIONS is meant for this node: it asks about the server as a whole (RFC 9110 9.3.7), or
-/// may go no further (RFC 9110 7.6.2).
+/// Whether an OPTIONS is meant for this node: it asks about the server as a whole (RFC 9110 9.3.7),
+/// or may go no further (RFC 9110 7.6.2).
 pub(crate) fn ends_here(req: &Request<RequestBody>) -> bool {
     *req.method() == Method::OPTIONS
         && (req.uri().path() == "*"

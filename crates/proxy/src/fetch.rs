@@ -50,9 +50,11 @@ pub(crate) async fn obtain(
     }
     let mut alone = Trail { cache: CacheResult::HitForMiss, ..trail };
     for _ in 0..JOINS_MAX {
-        let wanted = Wanted::Request { headers: &ask.headers, rules: &ask.site.rules };
+        let (headers, rules) = (&ask.headers, &ask.site.rules);
+        let wanted = Wanted::Request { headers, rules, seen: stale.as_ref() };
         let now = core.node.now();
         let outcome = match core.node.store.begin(ask.key, &ask.full_key, wanted, now) {
+            Begin::Stored(object) => FillOutcome::Object(object),
             Begin::Full => {
                 alone = Trail { cache: CacheResult::Pass, detail: Some(FILLS_FULL), ..trail };
                 break;
@@ -79,13 +81,13 @@ pub(crate) async fn obtain(
                 ask.site.counters.here().collapsed.inc();
                 let outcome = reader.head().await;
                 ledger.waited();
-                match outcome {
-                    FillOutcome::Head(head) if may_share(core, ask, &head) => {
-                        let trail = Trail { collapsed: true, ..trail };
-                        return Ok(Served { what: What::Fill(reader, head), trail });
-                    }
-                    other => other,
+                if let FillOutcome::Head(head) = &outcome
+                    && may_share(core, ask, head)
+                {
+                    let what = What::Fill(reader, Arc::clone(head));
+                    return Ok(Served { what, trail: Trail { collapsed: true, ..trail } });
                 }
+                outcome
             }
         };
         match outcome {
@@ -116,7 +118,8 @@ pub(crate) fn refresh_behind(core: &Rc<Core>, ask: &Rc<Ask>, stale: &Arc<Object>
     if !exchange::any_hop(core, ask, |hop| hop.may_try(now_ms)) {
         return;
     }
-    let wanted = Wanted::Request { headers: &ask.headers, rules: &ask.site.rules };
+    let (headers, rules) = (&ask.headers, &ask.site.rules);
+    let wanted = Wanted::Request { headers, rules, seen: Some(stale) };
     let store = &core.node.store;
     if let Some(writer) = store.begin_refresh(ask.key, &ask.full_key, wanted, core.node.now()) {
         ask.site.counters.here().refreshes.inc();
@@ -276,7 +279,7 @@ fn or_stale(
             if rescue::stale_may_stand_in(&failure)
                 && fill::stands_in(core, ask, Some(&object)) =>
         {
-            // It was forwarded, so it is no hit, though the answer is from the store (RFC 9211 2.1).
+            // It was forwarded, so it is no hit, though the answer is stored (RFC 9211 2.1).
             let trail = Trail { fwd: trail.fwd, fwd_status, ..Trail::stale(reason) };
             Ok(stand_in(ask, &object, reason, trail))
         }

@@ -162,8 +162,8 @@ fn wanted_upgrade(method: &Method, version: Version, headers: &HeaderMap) -> Opt
         .then(|| upgrade.clone())
 }
 
-/// Where the same request goes over TLS, if the site wants it there and it is not. A client that came
-/// to a port of its own choosing, past any that forwards ports, is sent to the port of this node.
+/// Where the same request goes over TLS, if the site wants it there and it is not. A client that
+/// named a port came past whatever forwards ports, and is sent to the TLS port of this node.
 pub(crate) fn https_location<B>(
     plan: &Plan,
     site: &Site,

@@ -69,6 +69,7 @@ pub(crate) async fn encode(
     let store = &core.node.store;
     let reader = match store.begin(ask.key, &ask.full_key, wanted, core.node.now()) {
         Begin::Full => return Ok(Served { what: source.what(head), trail }),
+        Begin::Stored(object) => return Ok(Served::stored(object, trail)),
         Begin::Join(reader) => reader,
         Begin::Lead(mut writer, reader) => {
             let Ok(turn) = Arc::clone(&core.node.encoders).try_acquire_owned() else {

@@ -18,6 +18,9 @@ use std::time::Duration;
 /// A tunnel that has carried traffic without a pause is closed at this age all the same, so that
 /// drains and certificates reach every client in the end.
 const AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// How long a tunnel goes on when the node drains. Nobody knows when one is done, so that the drain
+/// would wait for its whole limit; and clients of a tunnel connect anew when it ends.
+const DRAIN_GRACE: Duration = Duration::from_secs(2);
 
 /// Passes the wish on and, if it is granted, joins the two connections.
 pub(crate) async fn switch(
@@ -45,9 +48,16 @@ pub(crate) async fn switch(
     let client = connection.on_upgrade();
     let idle = ask.site.deadlines.idle;
     let in_flight = sent.in_flight;
+    let tasks = core.tasks.clone();
     core.tasks.spawn(async move {
-        if let Some(client) = client.wait().await {
-            tunnel(client, upstream, idle, AGE_MAX).await;
+        let Some(client) = client.wait().await else { return };
+        let drained = async {
+            tasks.draining().await;
+            tokio::time::sleep(DRAIN_GRACE).await;
+        };
+        tokio::select! {
+            _ = tunnel(client, upstream, idle, AGE_MAX) => {}
+            () = drained => {}
         }
         drop(in_flight);
     });

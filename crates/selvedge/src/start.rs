@@ -132,7 +132,7 @@ impl Service {
                     Wish::Drain => break,
                 },
                 () = tokio::time::sleep(WATCH) => {
-                    if self.traffic.is_finished() {
+                    if self.traffic.lost_worker() {
                         return Err(Problem::WorkerLost);
                     }
                 }

@@ -42,7 +42,7 @@ fn storable() -> Storable {
 
 fn begin(store: &Arc<Store>) -> Begin {
     let (headers, rules) = (HeaderMap::new(), SiteRules::default());
-    let wanted = Wanted::Request { headers: &headers, rules: &rules };
+    let wanted = Wanted::Request { headers: &headers, rules: &rules, seen: None };
     store.begin(Key(1), b"key", wanted, NOW)
 }
 

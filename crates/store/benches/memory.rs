@@ -188,7 +188,7 @@ impl Whole {
         let now = Now { mono_ms: 1, wall_s: 1_800_000_000 };
         let full_keys: Vec<_> = (0..ENTRIES / 4).map(|n| n.to_le_bytes().repeat(5)).collect();
         for (number, full_key) in full_keys.iter().enumerate() {
-            let wanted = Wanted::Request { headers: &none, rules: &rules };
+            let wanted = Wanted::Request { headers: &none, rules: &rules, seen: None };
             let begin = store.begin(key(number as u64), full_key, wanted, now);
             let Begin::Lead(mut writer, _) = begin else { panic!("nobody else fills") };
             let exchange = Exchange {

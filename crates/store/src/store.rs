@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, MutexGuard};
 use std::task::Waker;
 
-use selvedge_policy::{Key, Now, Storable, VaryPlan};
+use selvedge_policy::{Key, Now, Storable};
 
 use crate::counters::Counters;
 use crate::entry::{Entry, EntryLimits};
@@ -23,6 +23,8 @@ pub enum Begin {
     Lead(FillWriter, FillReader),
     /// Someone fills this already.
     Join(FillReader),
+    /// It has been stored since the caller looked: a fill ended in between.
+    Stored(Arc<Object>),
     /// Too many fills: go to the next hop alone and store nothing.
     Full,
 }
@@ -102,7 +104,7 @@ impl Store {
     ) -> Option<FillWriter> {
         match self.join_or_lead(key, full_key, wanted, now) {
             Begin::Lead(writer, _) => Some(writer),
-            Begin::Join(_) | Begin::Full => None,
+            Begin::Join(_) | Begin::Stored(_) | Begin::Full => None,
         }
     }
 
@@ -278,7 +280,15 @@ impl Store {
                 Counters::add(&self.counters.full);
                 return Begin::Full;
             }
-            Found::Nothing { plan } => plan.or_else(|| self.stored_plan(key, full_key)),
+            Found::Nothing { plan } => {
+                // A fill leaves the table and is stored under this lock: what is in neither place
+                // has not been fetched by anybody.
+                let entry = self.entry(key, full_key);
+                if let Some(object) = entry.as_ref().and_then(|entry| wanted.arrived(entry)) {
+                    return Begin::Stored(object);
+                }
+                plan.or_else(|| entry?.vary().cloned())
+            }
         };
         match self.lead(&mut shard, key, full_key, Matching::expected(&wanted, plan), now) {
             Some((writer, reader)) => Begin::Lead(writer, reader),
@@ -309,12 +319,8 @@ impl Store {
         Some((writer, reader))
     }
 
-    fn entry(&self, key: Key, full_key: &[u8]) -> Option<Arc<Entry>> {
+    pub(crate) fn entry(&self, key: Key, full_key: &[u8]) -> Option<Arc<Entry>> {
         self.memory.get(key).filter(|entry| entry.full_key() == full_key)
-    }
-
-    fn stored_plan(&self, key: Key, full_key: &[u8]) -> Option<VaryPlan> {
-        self.entry(key, full_key)?.vary().cloned()
     }
 
     /// Changes the entry of a key: copy, change, put. The shard's lock makes it one step.

@@ -74,7 +74,10 @@ pub(crate) fn store() -> Arc<Store> {
 
 pub(crate) fn begin(store: &Arc<Store>, of: &Resource, req: &HeaderMap) -> Begin {
     let rules = SiteRules::default();
-    let wanted = Wanted::Request { headers: req, rules: &rules };
+    // As a caller that wants something newer than what is stored.
+    let entry = store.entry(of.key, &of.full_key);
+    let seen = entry.as_ref().and_then(|entry| entry.select(req, &rules));
+    let wanted = Wanted::Request { headers: req, rules: &rules, seen };
     store.begin(of.key, &of.full_key, wanted, now())
 }
 

@@ -221,7 +221,7 @@ fn what_is_expired_stays_but_is_fresh_for_nobody() {
 fn a_refresh_is_led_once() {
     let (store, of) = (store(), resource("r"));
     let (req, rules) = (fields(&[]), SiteRules::default());
-    let wanted = Wanted::Request { headers: &req, rules: &rules };
+    let wanted = Wanted::Request { headers: &req, rules: &rules, seen: None };
     let refresh = || store.begin_refresh(of.key, &of.full_key, wanted, now());
     let writer = refresh().expect("nobody fills");
     assert_eq!(writer.readers(), 0);

@@ -30,8 +30,8 @@ section! {
 
     connections: usize = count(1, 4_000_000), (= 20_000), Restart,
         "Most client connections, over all workers.",
-        "Beyond it new connections are closed at once. Each needs a file descriptor, and so may each \
-         request that misses: allow the process twice as many.";
+        "Beyond it new connections are closed at once. Each needs a file descriptor, and so may \
+         each request that misses: allow the process twice as many.";
 
     header_bytes: ByteSize = size(HEADER_BYTES_MIN, HEADER_BYTES_MAX), (= "32KiB"), Restart,
         "Largest head of a request: its line and its fields.",

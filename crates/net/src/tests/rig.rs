@@ -174,7 +174,12 @@ pub(super) struct Rig {
 
 impl Rig {
     /// Starts on a free loopback port, in clear unless the settings say https.
-    pub(super) fn start(mut settings: Settings) -> Self {
+    pub(super) fn start(settings: Settings) -> Self {
+        Self::start_but(settings, None)
+    }
+
+    /// As [`Rig::start`], with a worker that panics as soon as it runs.
+    pub(super) fn start_but(mut settings: Settings, lost: Option<usize>) -> Self {
         if settings.https.is_empty() && settings.http.is_empty() {
             settings.http = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
         }
@@ -185,8 +190,10 @@ impl Rig {
         };
         let counters = settings.counters.clone();
         let shared = script.clone();
-        let make =
-            move |worker: Worker| TestHandler { script: shared.clone(), tasks: worker.tasks };
+        let make = move |worker: Worker| {
+            assert_ne!(Some(worker.index), lost, "this worker is lost on purpose");
+            TestHandler { script: shared.clone(), tasks: worker.tasks }
+        };
         let running = Server::bind(settings).and_then(|server| server.run(make));
         Self { running: running.expect("loopback can be bound"), script, counters }
     }

@@ -303,6 +303,22 @@ fn drain_ends_at_its_limit() {
     assert_eq!(busy.rest(), "");
 }
 
+/// One worker of three that ends by itself is noticed while the others go on.
+#[test]
+fn a_lost_worker_is_noticed() {
+    let rig = Rig::start_but(Settings { workers: 3, ..Settings::default() }, Some(1));
+    while !rig.running.lost_worker() {
+        std::thread::yield_now();
+    }
+    assert!(!rig.running.is_finished());
+    rig.running.drain(LONG);
+    assert!(!rig.running.lost_worker(), "who is asked to end is not lost");
+    assert!(!rig.running.join());
+    let whole = Rig::start(Settings { workers: 3, ..Settings::default() });
+    assert!(!whole.running.lost_worker());
+    assert!(whole.stop());
+}
+
 /// All workers share one port, and an address in use is an error at the start.
 #[test]
 fn workers_share_a_port_and_conflicts_are_errors() {

@@ -28,8 +28,10 @@ use state::State;
 pub(crate) use table::{Found, Matching, Shard, Table};
 pub use writer::{FillWriter, Finished};
 
+use crate::entry::Entry;
 use crate::head::Head;
 use crate::lock::lock;
+use crate::object::Object;
 
 /// What a request wants filled.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +42,8 @@ pub enum Wanted<'a> {
         headers: &'a HeaderMap,
         /// Rules of the site.
         rules: &'a SiteRules,
+        /// What the caller found stored for it, and wants something newer than.
+        seen: Option<&'a Arc<Object>>,
     },
     /// An encoded copy of a body that is stored or being stored.
     Encoding {
@@ -48,6 +52,19 @@ pub enum Wanted<'a> {
         /// How to encode it.
         coding: Coding,
     },
+}
+
+impl Wanted<'_> {
+    /// What is wanted, if it is stored by now.
+    pub(crate) fn arrived(&self, entry: &Entry) -> Option<Arc<Object>> {
+        match self {
+            Wanted::Request { headers, rules, seen } => entry
+                .select(headers, rules)
+                .filter(|object| seen.is_none_or(|seen| !Arc::ptr_eq(seen, object)))
+                .cloned(),
+            Wanted::Encoding { source, coding } => entry.encoded(source, *coding).cloned(),
+        }
+    }
 }
 
 /// What the writer and the readers of a fill share.

@@ -251,7 +251,7 @@ impl State {
 
     /// A reader goes, wherever it stood. Returns the writer's waker if the writer should look.
     pub(crate) fn leave(&mut self, id: ReaderId) -> Option<Waker> {
-        let Some(offset) = self.readers.leave(id) else { return None };
+        let offset = self.readers.leave(id)?;
         if self.sliding {
             let first = self.pieces.partition_point(|piece| piece.end() <= offset);
             for piece in self.pieces.range_mut(first..) {

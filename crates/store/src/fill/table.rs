@@ -138,7 +138,7 @@ impl Matching {
                 Self::Encoding(Derived { source: source.body_id, coding: *coding })
             }
             (Wanted::Request { .. }, None) => Self::Unknown,
-            (Wanted::Request { headers, rules }, Some(plan)) => {
+            (Wanted::Request { headers, rules, .. }, Some(plan)) => {
                 let key = plan.secondary(headers, rules);
                 Self::Expected(plan, key)
             }
@@ -156,10 +156,10 @@ impl Matching {
     fn is_for<'a>(&'a self, wanted: &Wanted<'_>, asked: &mut Asked<'a>) -> bool {
         match (self, wanted) {
             (Self::Unknown, Wanted::Request { .. }) => true,
-            (Self::Expected(plan, key), Wanted::Request { headers, rules }) => {
+            (Self::Expected(plan, key), Wanted::Request { headers, rules, .. }) => {
                 asked.key(plan, || plan.secondary(headers, rules)) == key
             }
-            (Self::Variant(selecting), Wanted::Request { headers, rules }) => {
+            (Self::Variant(selecting), Wanted::Request { headers, rules, .. }) => {
                 selecting.matches(headers, rules)
             }
             (Self::Encoding(derived), Wanted::Encoding { source, coding }) => {

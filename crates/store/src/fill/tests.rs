@@ -13,7 +13,7 @@ use crate::lock::lock;
 use crate::support::*;
 use crate::{
     Begin, FillError, FillOutcome, FillReader, FillWriter, Finished, PushError, SLICE_BYTES,
-    Settings, Store,
+    Settings, Store, Wanted,
 };
 
 fn held(writer: &FillWriter) -> usize {
@@ -570,8 +570,26 @@ fn the_fills_of_one_key_are_bounded() {
         match begin(&store, &of, &req) {
             Begin::Lead(writer, reader) => running.push((writer, reader)),
             Begin::Full => break,
-            Begin::Join(_) => panic!("another variant"),
+            Begin::Join(_) | Begin::Stored(_) => panic!("another variant"),
         }
     }
     assert_eq!(running.len() + 1, super::table::FILLS_PER_KEY_MAX);
+}
+
+/// A request that looked before a fill ended and begins after it gets what the fill stored: it does
+/// not fetch again.
+#[test]
+fn what_was_stored_since_the_caller_looked_is_not_fetched_again() {
+    let store = store();
+    let of = resource("/just-stored");
+    let object = stored(&store, &of, &pattern(4));
+    let rules = selvedge_policy::SiteRules::default();
+    let req = fields(&[]);
+    let unseen = Wanted::Request { headers: &req, rules: &rules, seen: None };
+    let Begin::Stored(found) = store.begin(of.key, &of.full_key, unseen, now()) else {
+        panic!("it is stored");
+    };
+    assert!(Arc::ptr_eq(&found, &object));
+    let newer = Wanted::Request { headers: &req, rules: &rules, seen: Some(&object) };
+    assert!(matches!(store.begin(of.key, &of.full_key, newer, now()), Begin::Lead(..)));
 }
