@@ -4,7 +4,7 @@ use crate::support::{HOST, edge_config};
 use selvedge_tests::answer::{Step, pattern_bytes};
 use selvedge_tests::h2::{Ending, H2};
 use selvedge_tests::tls::Authority;
-use selvedge_tests::{Answer, Client, Gate, Node, Origin, eventually};
+use selvedge_tests::{Answer, Client, Gate, Node, NodeConfig, Origin, Site, eventually};
 
 const LENGTH: usize = 300_000;
 
@@ -96,7 +96,9 @@ fn a_tunnel_does_not_hold_up_a_stop() {
     let switch = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
         Connection: Upgrade\r\n\r\n";
     origin.on("/chat", Answer::steps(vec![Step::Send(switch.into()), Step::Echo]));
-    let mut edge = Node::edge(&edge_config(&origin).set("node", "drain_timeout", "10m"));
+    let site = Site::any(&origin.url()).set("idle_timeout", "10m");
+    let config = NodeConfig::new("edge-1").set("node", "drain_timeout", "10m");
+    let mut edge = Node::edge(&config.site(site));
     let mut client = Client::http(edge.http());
     client.send(format!(
         "GET /chat HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
