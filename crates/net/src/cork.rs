@@ -1,7 +1,7 @@
-//! Puts together what an HTTP/2 connection writes in one turn. The library flushes after every frame
-//! of data, which over TLS is a record and a system call for each small response; under load ten of
-//! them now leave in one. Whoever drives the connection calls [`Corked::poll_turn`] after each turn:
-//! nothing stays behind when the connection's task goes to sleep.
+//! Puts together what an HTTP/2 connection writes in one turn. The library flushes after every
+//! frame of data, which over TLS is a record and a system call for each small response; under load
+//! ten of them now leave in one. Whoever drives the connection calls [`Corked::poll_turn`] after
+//! each turn: nothing stays behind when the connection's task goes to sleep.
 
 use std::cell::RefCell;
 use std::io;

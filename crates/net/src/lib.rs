@@ -55,7 +55,7 @@ pub use target::{
     ClientSettings, Deadlines, Reply, Reuse, SendError, SendFailure, Target, UpstreamScheme,
 };
 pub use tasks::Tasks;
-pub use tls::{CertificateFiles, CertificatePem, Certificates, Expiry, TlsError, TlsWarning};
+pub use tls::{CertificatePem, Certificates, Expiry, TlsError, TlsWarning};
 pub use tls_client::ClientTls;
 pub use upgrade::{ClientUpgrade, TunnelEnd, TunnelReason, Upgraded, tunnel};
 pub use upstream_body::UpstreamBody;

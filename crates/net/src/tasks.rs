@@ -44,22 +44,9 @@ impl Tasks {
         Background(self.clone())
     }
 
-    /// Work that is not finished.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.work.len()
-    }
-
     /// Whether all work is finished.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.work.is_empty()
-    }
-
-    /// Whether the worker is draining: start nothing that can be left.
-    #[must_use]
-    pub fn is_draining(&self) -> bool {
-        *self.0.draining.borrow()
     }
 
     /// Waits until the worker begins to drain.

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -14,15 +14,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
-
-/// Where one certificate chain and its key are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertificateFiles {
-    /// PEM file with the certificate of the site first, then the intermediates.
-    pub cert: PathBuf,
-    /// PEM file with the private key (PKCS#8, PKCS#1 or SEC1).
-    pub key: PathBuf,
-}
 
 /// One certificate chain and its key as PEM text, with names to use in error messages.
 #[derive(Clone)]
@@ -157,18 +148,7 @@ impl std::fmt::Debug for Certificates {
 }
 
 impl Certificates {
-    /// Reads the files. `now_wall_s` is only used to warn of expired ones.
-    ///
-    /// # Errors
-    /// Says which file is wrong and how.
-    pub fn load(
-        files: &[CertificateFiles],
-        now_wall_s: i64,
-    ) -> Result<(Self, Vec<TlsWarning>), TlsError> {
-        Self::from_pem(&read_all(files)?, now_wall_s)
-    }
-
-    /// As [`Certificates::load`], from text.
+    /// `now_wall_s` is only used to warn of expired ones.
     ///
     /// # Errors
     /// Says which certificate is wrong and how.
@@ -195,18 +175,6 @@ impl Certificates {
     /// Puts other certificates in place, all or nothing. Handshakes that run keep what they have.
     ///
     /// # Errors
-    /// Says which file is wrong and how; the old certificates then stay.
-    pub fn replace(
-        &self,
-        files: &[CertificateFiles],
-        now_wall_s: i64,
-    ) -> Result<Vec<TlsWarning>, TlsError> {
-        self.replace_pem(&read_all(files)?, now_wall_s)
-    }
-
-    /// As [`Certificates::replace`], from text.
-    ///
-    /// # Errors
     /// Says which certificate is wrong and how; the old certificates then stay.
     pub fn replace_pem(
         &self,
@@ -224,12 +192,6 @@ impl Certificates {
         self.shared.names.load().expiries.clone()
     }
 
-    /// Whether a certificate names this host, exactly or by wildcard.
-    #[must_use]
-    pub fn names(&self, host: &str) -> bool {
-        self.shared.names.load().find(host).is_some()
-    }
-
     pub(crate) fn server_config(&self) -> Arc<rustls::ServerConfig> {
         self.config.clone()
     }
@@ -245,18 +207,6 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, TlsError> {
         file: path.display().to_string(),
         reason: error.to_string(),
     })
-}
-
-fn read_all(files: &[CertificateFiles]) -> Result<Vec<CertificatePem>, TlsError> {
-    let read = |files: &CertificateFiles| {
-        Ok(CertificatePem {
-            cert_name: files.cert.display().to_string(),
-            cert: read_file(&files.cert)?,
-            key_name: files.key.display().to_string(),
-            key: read_file(&files.key)?,
-        })
-    };
-    files.iter().map(read).collect()
 }
 
 /// Certificates of a PEM text, at least one.

@@ -48,8 +48,8 @@ pub fn append(headers: &mut HeaderMap, node: &str, hop: Hop) {
     headers.append(CDN_LOOP, member(node, hop));
 }
 
-/// The member of a node; make it once and append it with [`append_member`].
-pub fn member(node: &str, hop: Hop) -> HeaderValue {
+/// The member of a node.
+fn member(node: &str, hop: Hop) -> HeaderValue {
     let mut text = format!("{CDN_ID}; node=\"");
     for c in node.chars().filter(|c| (' '..='~').contains(c)) {
         if matches!(c, '"' | '\\') {
@@ -62,11 +62,6 @@ pub fn member(node: &str, hop: Hop) -> HeaderValue {
         text.push_str("; hop=peer");
     }
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(CDN_ID))
-}
-
-/// Appends a member made by [`member`].
-pub fn append_member(headers: &mut HeaderMap, member: &HeaderValue) {
-    headers.append(CDN_LOOP, member.clone());
 }
 
 fn ours(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {

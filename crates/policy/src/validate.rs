@@ -257,15 +257,6 @@ pub fn update_on_head(stored: &Stored<'_>, x: &Exchange<'_>, rules: &SiteRules) 
     }
 }
 
-/// Which of several stored responses a 304 names, when the request listed the tags of all of them:
-/// the first, hence newest, with the same validator (RFC 9111 4.3.4).
-pub fn named_by_304<'a>(
-    newest_first: impl IntoIterator<Item = &'a HeaderMap>,
-    resp_headers: &HeaderMap,
-) -> Option<usize> {
-    newest_first.into_iter().position(|stored| same_validators(stored, resp_headers))
-}
-
 // RFC 9111 4.3.4, the list of filters; the last one widened as the head of this file says.
 fn same_validators(stored: &HeaderMap, resp: &HeaderMap) -> bool {
     match (resp.get(ETAG), stored.get(ETAG)) {

@@ -305,14 +305,6 @@ fn freshening_does_not_change_whom_a_variant_was_made_for() {
     }
 }
 
-#[test]
-fn a_304_names_the_newest_of_several_with_its_validator() {
-    let stored = [headers(&[("etag", "\"a\"")]), headers(&[("etag", "\"b\"")]), headers(&[])];
-    let named = |resp| named_by_304(&stored, &headers(resp));
-    assert_eq!(named(&[("etag", "\"b\"")]), Some(1));
-    assert_eq!(named(&[("etag", "\"c\"")]), None);
-}
-
 fn apply_head(stored: Lines<'_>, status: u16, resp: Lines<'_>) -> HeadEffect {
     let stored_headers = headers(stored);
     let selecting = Selecting::default();

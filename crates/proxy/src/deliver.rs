@@ -72,8 +72,9 @@ pub(crate) fn deliver(core: &Core, ask: &Ask, served: Served, mut visit: Visit) 
     finish(visit, status, headers, source)
 }
 
-/// All of a stored object: what nearly every hit asks for. Its fields are made once for the head and
-/// copied, and what changes is written in place: building them anew took 3000 instructions more.
+/// All of a stored object: what nearly every hit asks for. Its fields are made once for the head
+/// and copied, and what changes is written in place: building them anew took 3000 instructions
+/// more.
 fn whole(
     core: &Core,
     ask: &Ask,

@@ -22,7 +22,7 @@ use http_body::Body as _;
 use selvedge_net::{OutgoingBody, RequestBody};
 use selvedge_policy::validate::{self, HeadEffect};
 use selvedge_policy::{NoStore, Verdict, invalidate};
-use selvedge_store::{Begin, FillError, FillOutcome, FillWriter, Head, Object, Wanted};
+use selvedge_store::{Begin, FillError, FillOutcome, FillReader, FillWriter, Head, Object, Wanted};
 use selvedge_telemetry::{CacheResult, StaleReason};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -60,22 +60,14 @@ pub(crate) async fn obtain(
                 break;
             }
             Begin::Lead(writer, reader) => {
-                let led = lead(core, ask, stale.clone(), writer, ledger).await;
-                ledger.waited();
-                return match led {
-                    Led::Head(head) => {
-                        let what = What::Fill(reader, head);
-                        Ok(Served { what, trail: Trail { stored: true, ..trail } })
-                    }
-                    Led::Renewed(object) => Ok(renewed(object, trail)),
+                match lead(core, ask, stale.clone(), writer, ledger).await {
                     // The part that was asked for is worth another request, the whole is not.
                     Led::Mine(mine) if ask.carries.range && mine.is_too_large() => {
                         alone = Trail { cache: CacheResult::Pass, ..trail };
                         break;
                     }
-                    Led::Mine(mine) => Ok(mine.served(ask, trail)),
-                    Led::Failed(failure) => or_stale(core, ask, stale, failure, trail),
-                };
+                    led => return answer_of(core, ask, stale, reader, led, trail),
+                }
             }
             Begin::Join(reader) => {
                 ask.site.counters.here().collapsed.inc();
@@ -106,6 +98,26 @@ pub(crate) async fn obtain(
     match pass(core, ask, RequestBody::empty(), alone, ledger).await {
         Err(failure) => or_stale(core, ask, stale, failure, trail),
         served => served,
+    }
+}
+
+/// The answer for the request that began a fill.
+fn answer_of(
+    core: &Core,
+    ask: &Ask,
+    stale: Option<Arc<Object>>,
+    reader: FillReader,
+    led: Led,
+    trail: Trail,
+) -> Result<Served, Failure> {
+    match led {
+        Led::Head(head) => {
+            let what = What::Fill(reader, head);
+            Ok(Served { what, trail: Trail { stored: true, ..trail } })
+        }
+        Led::Renewed(object) => Ok(renewed(object, trail)),
+        Led::Mine(mine) => Ok(mine.served(ask, trail)),
+        Led::Failed(failure) => or_stale(core, ask, stale, failure, trail),
     }
 }
 
@@ -221,7 +233,9 @@ async fn lead(
 ) -> Led {
     let (sender, receiver) = oneshot::channel();
     fill::spawn(core, ask, stale, writer, sender);
-    match receiver.await {
+    let told = receiver.await;
+    ledger.waited();
+    match told {
         Ok((led, fetched)) => {
             ledger.fetched = fetched;
             led

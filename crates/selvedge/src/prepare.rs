@@ -39,7 +39,13 @@ impl Files {
 /// reload, and ten thousand sites with one file have one set of roots.
 #[derive(Default)]
 pub(crate) struct Trusted {
-    known: RefCell<HashMap<(PathBuf, Trust), (Vec<u8>, ClientTls)>>,
+    known: RefCell<HashMap<(PathBuf, Trust), Roots>>,
+}
+
+/// A file of certificates as it was read, and what was made of it.
+struct Roots {
+    pem: Vec<u8>,
+    tls: ClientTls,
 }
 
 impl Trusted {
@@ -51,15 +57,15 @@ impl Trusted {
         trust: Trust,
     ) -> Result<ClientTls, TlsError> {
         let path = files.resolve(file);
-        if let Some((_, tls)) = self.known.borrow().get(&(path.clone(), trust)) {
-            return Ok(tls.clone());
+        if let Some(roots) = self.known.borrow().get(&(path.clone(), trust)) {
+            return Ok(roots.tls.clone());
         }
         let pem = read(&path)?;
         let tls = match trust {
             Trust::Beside => ClientTls::load(std::slice::from_ref(&path))?,
             Trust::Instead => ClientTls::only(&path.display().to_string(), &pem)?,
         };
-        self.known.borrow_mut().insert((path, trust), (pem, tls.clone()));
+        self.known.borrow_mut().insert((path, trust), Roots { pem, tls: tls.clone() });
         Ok(tls)
     }
 
@@ -67,7 +73,7 @@ impl Trusted {
     fn refresh(&self) {
         self.known
             .borrow_mut()
-            .retain(|(path, _), (pem, _)| read(path).is_ok_and(|found| found == *pem));
+            .retain(|(path, _), roots| read(path).is_ok_and(|found| found == roots.pem));
     }
 }
 

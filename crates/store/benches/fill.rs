@@ -42,14 +42,16 @@ fn storable() -> Storable {
 
 fn begin(store: &Arc<Store>) -> Begin {
     let (headers, rules) = (HeaderMap::new(), SiteRules::default());
-    let wanted = Wanted::Request { headers: &headers, rules: &rules, seen: None };
+    let entry = store.lookup(Key(1), b"key");
+    let seen = entry.as_ref().and_then(|entry| entry.select(&headers, &rules));
+    let wanted = Wanted::Request { headers: &headers, rules: &rules, seen };
     store.begin(Key(1), b"key", wanted, NOW)
 }
 
 fn lead(store: &Arc<Store>) -> (FillWriter, FillReader) {
     match begin(store) {
         Begin::Lead(writer, reader) => (writer, reader),
-        Begin::Join(_) | Begin::Full => panic!("nobody else fills"),
+        Begin::Join(_) | Begin::Stored(_) | Begin::Full => panic!("nobody else fills"),
     }
 }
 

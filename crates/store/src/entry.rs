@@ -67,11 +67,6 @@ impl Entry {
         now.mono_ms < self.pass_until_mono_ms
     }
 
-    /// When `passing` ends; 0 if it was never set.
-    pub fn pass_until_mono_ms(&self) -> u64 {
-        self.pass_until_mono_ms
-    }
-
     /// The newest stored response that may answer a request with these fields (RFC 9111 4.1).
     /// Whether it is fresh is not asked here.
     pub fn select(&self, req_headers: &HeaderMap, rules: &SiteRules) -> Option<&Arc<Object>> {
@@ -158,11 +153,11 @@ impl Entry {
         self.variants.len() != before
     }
 
-    /// Makes one variant, or all, answer nobody before it has been validated.
-    pub(crate) fn expire(&mut self, only: Option<&Object>) {
+    /// Makes one variant with its encoded copies answer nobody before it has been validated.
+    pub(crate) fn expire(&mut self, one: &Object) {
         for object in self.variants.iter_mut().chain(&mut self.encoded) {
             let source = object.derived.map_or(object.body_id, |derived| derived.source);
-            if only.is_none_or(|only| only.body_id == source) {
+            if one.body_id == source {
                 *object = Arc::new(object.with_head(object.expired()));
             }
         }

@@ -122,23 +122,22 @@ impl Store {
     /// Removes everything under a key; fills that began before are not stored. Whether there was
     /// anything.
     pub fn invalidate(&self, key: Key) -> bool {
-        self.revoke(key, |_| {
-            let stored = self.memory.get(key).is_some();
-            self.memory.remove(key);
-            stored
-        })
-    }
-
-    /// What is stored under a key must be validated before it answers again (RFC 9111 4.4); fills
-    /// that began before are not stored.
-    pub fn expire(&self, key: Key, full_key: &[u8]) {
-        self.revoke(key, |shard| self.update(shard, key, full_key, |entry| entry.expire(None)));
+        let mut shard = self.table.shard(key);
+        self.generation.fetch_add(1, Relaxed);
+        let writers = shard.revoke(key);
+        let stored = self.memory.get(key).is_some();
+        self.memory.remove(key);
+        drop(shard);
+        Counters::add(&self.counters.invalidations);
+        // They may want to give up; wakers run without the lock.
+        writers.into_iter().for_each(Waker::wake);
+        stored
     }
 
     /// One stored response must be validated before it answers again (RFC 9111 4.3.5).
     pub fn expire_one(&self, key: Key, full_key: &[u8], object: &Object) {
         let shard = self.table.shard(key);
-        self.update(&shard, key, full_key, |entry| entry.expire(Some(object)));
+        self.update(&shard, key, full_key, |entry| entry.expire(object));
     }
 
     /// Removes one stored response with its encoded copies. Whether it was there.
@@ -238,19 +237,6 @@ impl Store {
             self.renew(&shard, fill.key, &fill.full_key, old, &new);
         }
         new
-    }
-
-    /// Makes sure that no fill of a key that runs now is stored; does `change` in the same step.
-    fn revoke<R>(&self, key: Key, change: impl FnOnce(&MutexGuard<'_, Shard>) -> R) -> R {
-        let mut shard = self.table.shard(key);
-        self.generation.fetch_add(1, Relaxed);
-        let writers = shard.revoke(key);
-        let result = change(&shard);
-        drop(shard);
-        Counters::add(&self.counters.invalidations);
-        // They may want to give up; wakers run without the lock.
-        writers.into_iter().for_each(Waker::wake);
-        result
     }
 
     fn renew(

@@ -91,11 +91,6 @@ impl FillReader {
             Phase::Waiting | Phase::Open(_) | Phase::Passed | Phase::Failed(_) => None,
         }
     }
-
-    /// Monotonic time when the fill began.
-    pub fn started_mono_ms(&self) -> u64 {
-        self.fill.started_mono_ms
-    }
 }
 
 impl Drop for FillReader {

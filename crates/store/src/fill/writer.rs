@@ -270,16 +270,6 @@ impl FillWriter {
         .await;
     }
 
-    /// Bytes that were pushed.
-    pub fn received(&self) -> u64 {
-        self.received
-    }
-
-    /// Monotonic time when the fill began.
-    pub fn started_mono_ms(&self) -> u64 {
-        self.fill.started_mono_ms
-    }
-
     fn end(&mut self, phase: Phase) {
         self.ended = true;
         if matches!(phase, Phase::Failed(_)) {
