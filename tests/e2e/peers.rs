@@ -73,9 +73,11 @@ fn whether_the_asking_edge_keeps_a_copy_is_a_setting() {
     for copy in [true, false] {
         let region = Region::build(2, |config| config.set("upstream", "peer_copy", copy));
         let path = region.foreign(0);
-        let again = region.edges[0].get(HOST, &path);
-        assert_eq!(again.is_hit("edge-1"), copy, "{:?}", again.headers);
-        assert!(copy || again.is_hit("edge-2"), "{:?}", again.headers);
+        for _ in 0..3 {
+            let again = region.edges[0].get(HOST, &path);
+            assert_eq!(again.is_hit("edge-1"), copy, "{:?}", again.headers);
+            assert!(copy || again.is_hit("edge-2"), "{:?}", again.headers);
+        }
         assert_eq!(region.origin.fetches(&path), 1);
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::support::{HOST, answered, becomes, edge, edge_with, site_count};
 use selvedge_tests::answer::Step;
-use selvedge_tests::{Answer, Gate, eventually};
+use selvedge_tests::{Answer, Client, Gate, eventually};
 
 /// An answer that is stale when it arrives, with these directives.
 fn stale(body: &str, directives: &str) -> Answer {
@@ -79,6 +79,22 @@ fn a_site_stays_up_on_stale_content_when_its_origin_fails() {
         assert!(eventually(|| edge.get(HOST, &path).text() == "back"), "{name}: recovery");
     }
     becomes(1, "there were stale answers", || answered(&edge, "stale").min(1));
+}
+
+/// A HEAD is answered from what is stored for GET when the origin fails, and the answer says that it
+/// was asked: a forwarded request is no hit (RFC 9211 2.1).
+#[test]
+fn a_head_is_answered_stale_too_and_is_no_hit() {
+    let (origin, edge) = edge();
+    origin.on("/h", stale("kept", ", stale-if-error=600"));
+    assert_eq!(edge.get(HOST, "/h").text(), "kept");
+    origin.on("/h", Answer::new(503).body("busy"));
+    let mut client = Client::http(edge.http());
+    client.send(format!("HEAD /h HTTP/1.1\r\nHost: {HOST}\r\n\r\n"));
+    let resp = client.read("HEAD").expect("an answer");
+    assert_eq!(resp.status, 200);
+    let status = resp.joined("cache-status");
+    assert!(!status.contains("hit") && status.contains("fwd=stale; fwd-status=503"), "{status}");
 }
 
 /// A dead origin is not a slow one: nothing listens there any more.

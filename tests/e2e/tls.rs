@@ -86,12 +86,13 @@ fn plain_http_is_redirected_where_the_site_says_so() {
     let origin = Origin::start();
     origin.on("*", Answer::uncacheable("reached"));
     let authority = Authority::new();
-    let site = Site::any(&origin.url()).set("https_redirect", true);
+    let site =
+        Site::any(&origin.url()).set("https_redirect", true).set("query_ignore", vec!["utm_*"]);
     let config = NodeConfig::new("edge-1").certificate(&authority.issue(&[HOST])).site(site);
     let edge = Node::edge(&config);
-    let resp = get_with(edge.http(), HOST, "/a/b?c=d", "");
+    let resp = get_with(edge.http(), HOST, "/a/b?c=d&utm_x=y", "");
     assert_eq!(resp.status, 308);
-    assert_eq!(resp.header("location"), Some("https://www.shop.test/a/b?c=d"));
+    assert_eq!(resp.header("location"), Some("https://www.shop.test/a/b?c=d&utm_x=y"));
     assert!(origin.requests().is_empty());
     let mut client = Client::https(edge.https(), HOST, &authority);
     assert_eq!(client.get(HOST, "/a/b?c=d", "").text(), "reached");
