@@ -81,8 +81,8 @@ fn a_site_stays_up_on_stale_content_when_its_origin_fails() {
     becomes(1, "there were stale answers", || answered(&edge, "stale").min(1));
 }
 
-/// A HEAD is answered from what is stored for GET when the origin fails, and the answer says that it
-/// was asked: a forwarded request is no hit (RFC 9211 2.1).
+/// A HEAD is answered from what is stored for GET when the origin fails, and the answer says that
+/// it was asked: a forwarded request is no hit (RFC 9211 2.1).
 #[test]
 fn a_head_is_answered_stale_too_and_is_no_hit() {
     let (origin, edge) = edge();

@@ -62,7 +62,7 @@ section! {
     connections_max: usize = count(1, 65_536), (= 512), Restart,
         "Most connections to one next hop, over all workers.",
         "When they are in use, requests wait for one within `connect_timeout`. HTTP/2 carries many \
-         requests on each.";
+         requests on each. Tunnels are counted apart, up to the same number.";
 
     keepalive: Duration = duration("0s", "1h"), (= "50s"), Restart,
         "How long an unused connection is kept.",
