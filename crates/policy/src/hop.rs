@@ -1,18 +1,19 @@
 //! Fields that must not cross a hop, and fields that must not reach an origin unkeyed.
 //!
-//! Hop-by-hop fields are the ones of RFC 9110 7.6.1 and those that `Connection` names, but nobody
-//! can name away a field that framing, routing, identity or caching rest on: such names are
-//! ignored. Unkeyed fields are request fields by which applications let themselves be told another
-//! host, scheme, path, method or client address: they would change a response that all clients
-//! share without being in its key, so they go before the request is looked at.
+//! Hop-by-hop fields are the ones of RFC 9110 7.6.1 (Trailer is none: it goes with the trailers)
+//! and those that `Connection` names, but nobody can name away a field that framing, routing,
+//! identity or caching rest on: such names are ignored. Unkeyed fields are request fields by which
+//! applications let themselves be told another host, scheme, path, method or client address: they
+//! would change a response that all clients share without being in its key, so they go before the
+//! request is looked at.
 
 use crate::list;
-use http::header::{CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER};
+use http::header::{CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE};
 use http::header::{TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName};
 
-const HOP_BY_HOP: [HeaderName; 7] =
-    [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
+const HOP_BY_HOP: [HeaderName; 6] =
+    [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE];
 
 const HOP_BY_HOP_NAMES: [&str; 4] =
     ["keep-alive", "proxy-authentication-info", "proxy-connection", "http2-settings"];

@@ -33,7 +33,9 @@ pub(crate) fn deliver(core: &Core, ask: &Ask, served: Served, mut visit: Visit) 
     let now = if trail.cache == CacheResult::Hit { visit.now } else { core.node.now() };
     let ttl;
     let (status, mut headers, source) = match what {
-        What::Object(object) if !ask.carries.conditions && !ask.carries.range => {
+        What::Object(object)
+            if !ask.carries.conditions && !ask.carries.range && object.trailers.is_none() =>
+        {
             return whole(core, ask, &object, &trail, now, visit);
         }
         What::Object(object) => {
@@ -115,7 +117,7 @@ fn whole(
 fn whole_fields(object: &Object, varies: bool) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(object.headers.len() + 6);
     // Ours comes after those of caches nearer to the origin.
-    for value in object.headers.get_all(CACHE_STATUS) {
+    for value in object.headers.get_all(CACHE_STATUS).iter().filter(|value| !value.is_empty()) {
         headers.append(CACHE_STATUS, value.clone());
     }
     for name in BLANK_FIELDS {
