@@ -16,6 +16,7 @@ pub(crate) fn check(config: &Config, cx: &mut Context<'_>) {
     listen(config, cx);
     certificates(config, cx);
     cache(config, cx);
+    disks(config, cx);
     upstream(config, cx);
     peers(config, cx);
     limits(config, cx);
@@ -75,6 +76,51 @@ fn cache(config: &Config, cx: &mut Context<'_>) {
             format!("an object of {object_max} cannot arrive when fill_max is {fill_max}"),
             "object_max at most fill_max",
         );
+    }
+}
+
+fn disks(config: &Config, cx: &mut Context<'_>) {
+    let disks = &config.cache.disk;
+    for (at, disk) in disks.iter().enumerate() {
+        let path = format!("cache.disk[{at}]");
+        for other in &disks[..at] {
+            if disk.path.starts_with(&other.path) || other.path.starts_with(&disk.path) {
+                let (one, two) = (disk.path.display(), other.path.display());
+                let problem = format!("the folders {one} and {two} are one inside the other");
+                cx.conflict(&[&path], problem, "a folder of its own for each disk");
+            }
+        }
+    }
+    let total: u64 = disks.iter().map(|disk| disk.size.bytes()).sum();
+    let mut promised = 0_u64;
+    for (at, site) in config.sites.iter().enumerate() {
+        let path = |key: &str| format!("site[{at}].{key}");
+        let (min, max) = (path("cache_min"), path("cache_max"));
+        if disks.is_empty() && (site.cache_min.bytes() > 0 || site.cache_max.is_some()) {
+            cx.conflict(
+                &[if site.cache_max.is_some() { &max } else { &min }, "cache.disk"],
+                "is about disk space, and there is no disk".to_owned(),
+                "a folder in cache.disk, or neither cache_min nor cache_max",
+            );
+            continue;
+        }
+        if site.cache_max.is_some_and(|max| max < site.cache_min) {
+            cx.conflict(
+                &[&min, &max],
+                "is more than cache_max".to_owned(),
+                "cache_min at most cache_max",
+            );
+        }
+        let before = promised;
+        promised = promised.saturating_add(site.cache_min.bytes());
+        // All promises together must leave room to move in.
+        if site.cache_min.bytes() > 0 && before <= total / 10 * 8 && promised > total / 10 * 8 {
+            cx.conflict(
+                &[&min, "cache.disk"],
+                "with that of the sites before it promises more than 80 % of the disks".to_owned(),
+                "a sum of cache_min of at most 80 % of the disks' sizes",
+            );
+        }
     }
 }
 

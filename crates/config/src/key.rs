@@ -67,6 +67,8 @@ pub enum Kind {
     Name,
     /// The path of a file.
     File,
+    /// A table of the path of a folder and a size.
+    Disk,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// `true`, `false` or a list of these words.

@@ -24,6 +24,10 @@ impl fmt::Display for Kind {
                  letter",
             ),
             Self::File => f.write_str("the path of a file"),
+            Self::Disk => f.write_str(
+                "a folder and its share, such as { path = \"/var/cache/selvedge\", size = \
+                 \"100GiB\" }",
+            ),
             Self::Choice(words) => f.write_str(&quoted(words, " or ")),
             Self::FlagOrWords(words) => {
                 write!(f, "true, false or a list of {}", quoted(words, ", "))

@@ -6,6 +6,7 @@
 //! This crate opens no file and knows no clock: certificates and keys are paths here.
 
 mod check;
+mod disk;
 mod fault;
 mod header;
 mod host;
@@ -27,6 +28,7 @@ use std::ops::Range;
 
 use toml::de::DeTable;
 
+pub use disk::Disk;
 pub use fault::{FAULTS_MAX, Fault, Faults};
 pub use header::HeaderRules;
 pub use host::{HostName, HostPattern, HostPort};
@@ -38,8 +40,8 @@ pub use keys::site::{Site, Timeouts};
 pub use keys::upstream::Upstream;
 pub use reference::reference;
 pub use text::{
-    ClientCacheControl, Coding, Compress, Language, LogFormat, LogLevel, LogTarget, MediaType,
-    Name, OriginPolicy, ProbePath, QueryName,
+    Admit, ClientCacheControl, Coding, Compress, Language, LogFormat, LogLevel, LogTarget,
+    MediaType, Name, OriginPolicy, ProbePath, QueryName,
 };
 pub use units::ByteSize;
 pub use url::{Origin, Url, UrlScheme};

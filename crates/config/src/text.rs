@@ -30,6 +30,16 @@ choice! {
 }
 
 choice! {
+    /// Which responses are written to disk.
+    Admit {
+        /// All that are stored.
+        Always = "always",
+        /// Those that were asked for before.
+        SecondAsk = "second-ask",
+    }
+}
+
+choice! {
     /// What Cache-Control in a request may do.
     ClientCacheControl {
         /// What RFC 9111 says.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::disk::Disk;
 use crate::key::{Kind, Shape, count, duration, list, section, size};
-use crate::text::{LogFormat, LogLevel, LogTarget, Name};
+use crate::text::{Admit, LogFormat, LogLevel, LogTarget, Name};
 use crate::units::{ByteSize, size_bytes};
 
 section! {
@@ -65,7 +66,7 @@ section! {
 }
 
 section! {
-    /// The memory the cache may use.
+    /// The memory and the disks the cache may use.
     Cache = "cache", Shape::One;
 
     memory: ByteSize = size("1MiB", "16TiB"), (= "256MiB"), Restart,
@@ -85,6 +86,19 @@ section! {
         "Bodies that grow while clients read them count here, and only later against what is \
          stored. When it is used up, further responses pass through unstored until one is \
          complete.";
+
+    disk: Vec<Disk> = list(&Kind::Disk, 64), (= []), Restart,
+        "Folders in which stored responses outlive memory and restarts.",
+        "Tables `{ path = \"/var/cache/selvedge\", size = \"100GiB\" }`, best one for each disk. \
+         All that is stored is written there behind the answer, and read back when memory no \
+         longer has it. A folder belongs to one process; all files in it are the cache's own. A \
+         folder that cannot be used is left out, with an error in the log, and what would be in \
+         it is fetched again.";
+
+    admit: Admit = Kind::Choice(Admit::WORDS), (= "always"), Restart,
+        "Which responses are written to disk.",
+        "`always` writes all. `second-ask` writes what was asked for before, which spares a disk \
+         that wears the many responses that are asked for once.";
 }
 
 section! {

@@ -118,6 +118,14 @@ section! {
         "How long it is remembered that a URL cannot be cached.",
         "Requests for it meanwhile go to the origin side by side instead of one after another.";
 
+    cache_min: ByteSize = size("0B", "256TiB"), (= "0B"), Reload,
+        "Disk space that other sites cannot take from this one.",
+        "Up to here the site keeps on disk what is stored of it, however much others bring.";
+
+    cache_max: Option<ByteSize> = size("1MiB", "256TiB"), (none "no limit but the disks'"), Reload,
+        "Most disk space of this site.",
+        "Beyond it the site's own oldest responses go first, never those of others.";
+
     query_ignore: Vec<QueryName> = list(&Kind::QueryName, 256), (= []), Reload,
         "Query parameters that do not change the response.",
         "They are left out of the cache key and of the request to the origin: what does not tell \

@@ -22,6 +22,10 @@ fn only_fault(before: &str, site: &str) -> (String, String) {
     (faults.list[0].key.clone(), faults.list[0].problem.clone())
 }
 
+const DISK: &str = "[cache]\ndisk = [{ path = \"/a\", size = \"1GiB\" }]";
+const TWO_DISKS: &str = "[cache]\ndisk = [{ path = \"/a/b\", size = \"1GiB\" }, \
+    { path = \"/a\", size = \"1GiB\" }]";
+
 /// Each relation, broken alone, is reported alone.
 #[test]
 fn every_relation_is_checked() {
@@ -49,6 +53,16 @@ fn every_relation_is_checked() {
             "upstream.health_path",
             "never asked for",
         ),
+        (TWO_DISKS, "", "cache.disk", "one inside the other"),
+        ("", "cache_max = \"1GiB\"", "site.cache_max", "there is no disk"),
+        ("", "cache_min = \"1GiB\"", "site.cache_min", "there is no disk"),
+        (
+            DISK,
+            "cache_min = \"3MiB\"\ncache_max = \"2MiB\"",
+            "site.cache_min",
+            "more than cache_max",
+        ),
+        (DISK, "cache_min = \"900MiB\"", "site.cache_min", "more than 80 % of the disks"),
         ("[limits]\nurl_bytes = \"64KiB\"", "", "limits.url_bytes", "does not fit"),
         ("", second, "site.hosts", "a.test is there twice, first on line 8"),
         ("", twin, "site.name", "s is there twice, first on line 7"),

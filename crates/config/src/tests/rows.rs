@@ -18,6 +18,7 @@ fn sample(kind: &Kind) -> String {
         Kind::Flag | Kind::FlagOrWords(_) => "false".to_owned(),
         Kind::Name => "\"a-name\"".to_owned(),
         Kind::File | Kind::LogTarget => "\"/a/file\"".to_owned(),
+        Kind::Disk => "{ path = \"/a/folder\", size = \"64MiB\" }".to_owned(),
         Kind::Choice(words) => format!("{:?}", words[words.len() - 1]),
         Kind::Address => "\"[::1]:9999\"".to_owned(),
         Kind::Network => "\"2001:db8::/32\"".to_owned(),
@@ -49,6 +50,21 @@ fn wrong(kind: &Kind) -> Vec<String> {
         Kind::File => {
             texts(&[""]);
             wrong.push("\"a\\u0007b\"".to_owned());
+        }
+        Kind::Disk => {
+            for disk in [
+                "\"/a/folder\"",
+                "{}",
+                "{ path = \"/a\" }",
+                "{ size = \"1GiB\" }",
+                "{ path = \"\", size = \"1GiB\" }",
+                "{ path = \"/a\", size = \"63MiB\" }",
+                "{ path = \"/a\", size = \"257TiB\" }",
+                "{ path = \"/a\", size = 1 }",
+                "{ path = \"/a\", size = \"1GiB\", sise = 1 }",
+            ] {
+                wrong.push(disk.to_owned());
+            }
         }
         Kind::LogTarget => texts(&["", "sdtout", "access.log"]),
         Kind::Choice(_) | Kind::FlagOrWords(_) => texts(&["", "no-such-word"]),
