@@ -6,6 +6,7 @@
 
 mod body;
 mod counters;
+pub mod disk;
 mod entry;
 mod error;
 mod fill;
