@@ -1,6 +1,7 @@
 //! The body of a stored object: slices of one megabyte that many readers share.
 //!
-//! A body never changes once built. All slices but the last are exactly `SLICE_BYTES` long, so
+//! It is held whole, or its slices are stored one by one under names of their own (`slice.rs`) and
+//! the body is but the name they are found by. A body never changes once built. All slices but the last are exactly `SLICE_BYTES` long, so
 //! that the slice that holds an offset is found by division, here and later on disk. A slice owns
 //! its bytes alone: it must never pin the buffer of a connection.
 
@@ -9,13 +10,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::head::BodyId;
+
 /// Length of every slice of a body but the last, in bytes.
 pub const SLICE_BYTES: usize = 1 << 20;
 
 /// What a `Bytes` costs beside its payload: itself, its counter and the allocator's overhead.
 const SLICE_COST: usize = size_of::<Bytes>() + 48;
 
-/// A complete body in memory. Cloning costs one counter.
+/// A body: all of it in memory, or slices that are stored one by one. Cloning costs one counter.
 #[derive(Clone, Debug, Default)]
 pub struct Body {
     slices: Slices,
@@ -28,6 +31,8 @@ enum Slices {
     Empty,
     One(Bytes),
     Many(Arc<[Bytes]>),
+    /// Not held here: each slice is looked for by its name (`slice.rs`).
+    Apart(BodyId),
 }
 
 impl Body {
@@ -51,6 +56,19 @@ impl Body {
         Self::from_slices(bytes.chunks(SLICE_BYTES).map(Bytes::copy_from_slice).collect())
     }
 
+    /// A body whose slices are stored one by one; nobody knows which of them are there.
+    pub(crate) fn apart(id: BodyId, length: u64) -> Self {
+        Self { slices: Slices::Apart(id), length }
+    }
+
+    /// By what its slices are looked for, if they are stored one by one.
+    pub fn sliced(&self) -> Option<BodyId> {
+        match self.slices {
+            Slices::Apart(id) => Some(id),
+            Slices::Empty | Slices::One(_) | Slices::Many(_) => None,
+        }
+    }
+
     /// Length in bytes.
     pub fn len(&self) -> u64 {
         self.length
@@ -65,11 +83,12 @@ impl Body {
     pub fn single(&self) -> Option<&Bytes> {
         match &self.slices {
             Slices::One(bytes) => Some(bytes),
-            Slices::Empty | Slices::Many(_) => None,
+            Slices::Empty | Slices::Many(_) | Slices::Apart(_) => None,
         }
     }
 
-    /// The bytes of `range` (clamped to the body), in order, cut at slice borders.
+    /// The bytes of `range` (clamped to the body), in order, cut at slice borders. None of a body
+    /// that is not held here: ask [`Body::sliced`] first.
     pub fn slices(&self, range: Range<u64>) -> BodySlices {
         let end = range.end.min(self.length);
         BodySlices { body: self.clone(), next: range.start.min(end), end }
@@ -82,12 +101,12 @@ impl Body {
 
     /// Memory that this body holds, bookkeeping included.
     pub(crate) fn cost(&self) -> usize {
-        self.length as usize + self.parts().len() * SLICE_COST
+        self.parts().iter().map(|slice| slice.len() + SLICE_COST).sum()
     }
 
     pub(crate) fn parts(&self) -> &[Bytes] {
         match &self.slices {
-            Slices::Empty => &[],
+            Slices::Empty | Slices::Apart(_) => &[],
             Slices::One(bytes) => std::slice::from_ref(bytes),
             Slices::Many(slices) => slices,
         }

@@ -64,9 +64,9 @@ macro_rules! counters {
 }
 
 counters! {
-    entries Gauge "store_entries" "Entries in the memory tier."
-    bytes Gauge "store_bytes" "Bytes that entries of the memory tier weigh."
-    evictions Counter "store_evictions_total" "Entries pushed out for room."
+    entries Gauge "store_entries" "Entries and slices in the memory tier."
+    bytes Gauge "store_bytes" "Bytes that entries and slices of the memory tier weigh."
+    evictions Counter "store_evictions_total" "Entries and slices pushed out for room."
     stored Counter "store_objects_stored_total" "Objects stored by fills."
     refreshed Counter "store_objects_refreshed_total" "Objects whose head was renewed."
     invalidations Counter "store_invalidations_total" "Keys that were invalidated."

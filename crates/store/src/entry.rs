@@ -22,8 +22,8 @@ pub struct Entry {
     weight: u64,
 }
 
-/// What an entry costs in the map, beside itself.
-const MAP_COST: usize = 96;
+/// What an item costs in the map, beside itself.
+pub(crate) const MAP_COST: usize = 96;
 
 impl Entry {
     pub(crate) fn new(full_key: &[u8]) -> Self {

@@ -3,8 +3,9 @@
 //! Heads are kept small and apart from the network: the values of a parsed head are views of the
 //! connection's read buffer, so they are copied together into one allocation.
 
-use std::sync::Arc;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use bytes::BytesMut;
 use http::header::{
@@ -17,16 +18,21 @@ use selvedge_policy::{Coding, Meta, Selecting, SiteRules, Storable, VaryPlan};
 use crate::fill::Fill;
 use crate::memo::Memo;
 
-/// Names one body. It stays when only the head is renewed, so that an encoded copy can say which
-/// body it was made from.
+/// Names one body, in this process and in all later ones that find it on disk. It stays when only
+/// the head is renewed, so that an encoded copy can say which body it was made from, and slices
+/// whose they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct BodyId(u64);
+pub struct BodyId(pub(crate) u128);
 
 impl BodyId {
-    /// An identity no other body of this process has.
+    /// An identity that no other body has: two keyed hashes of a count, with keys from the system.
     pub(crate) fn fresh() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self(NEXT.fetch_add(1, Relaxed))
+        static KEYS: OnceLock<[RandomState; 2]> = OnceLock::new();
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let count = NEXT.fetch_add(1, Relaxed);
+        let keys = KEYS.get_or_init(Default::default);
+        let [high, low] = keys.each_ref().map(|key| u128::from(key.hash_one(count)));
+        Self(high << 64 | low)
     }
 }
 

@@ -16,6 +16,8 @@ mod memo;
 mod memory;
 mod object;
 mod settings;
+mod slice;
+mod slices;
 mod store;
 
 #[cfg(test)]
@@ -32,4 +34,6 @@ pub use head::{BodyId, Derived, Head};
 pub use memo::Memo;
 pub use object::Object;
 pub use settings::Settings;
+pub use slice::{Piece, SliceId};
+pub use slices::SliceFound;
 pub use store::{Begin, Stats, Store};

@@ -1,4 +1,4 @@
-//! The memory tier: a bounded map from key to entry. The only file that knows which map it is
+//! The memory tier: a bounded map from key to entry or slice. The only file that knows which map it is
 //! (`README.md` says why quick_cache and not moka, with numbers).
 //!
 //! The map is cut into shards, each with its part of the capacity, and evicts (S3-FIFO) while it
@@ -16,8 +16,9 @@ use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 use selvedge_policy::Key;
 
 use crate::counters::Counters;
-use crate::entry::Entry;
+use crate::entry::{Entry, MAP_COST};
 use crate::settings::Settings;
+use crate::slice::{Piece, SliceId};
 
 /// Share of a shard for entries that were asked for again.
 const HOT_SHARE: f64 = 0.75;
@@ -53,12 +54,22 @@ impl Hasher for KeyHasher {
 /// Builds the pass-through hasher.
 pub(crate) type BuildKeyHasher = BuildHasherDefault<KeyHasher>;
 
+/// What is in the map. Entries and slices compete for the same memory.
+#[derive(Clone, Debug)]
+enum Item {
+    Entry(Arc<Entry>),
+    Slice(Arc<Piece>),
+}
+
 #[derive(Clone, Debug)]
 struct Cost;
 
-impl Weighter<Key, Arc<Entry>> for Cost {
-    fn weight(&self, _: &Key, entry: &Arc<Entry>) -> u64 {
-        entry.weight()
+impl Weighter<Key, Item> for Cost {
+    fn weight(&self, _: &Key, item: &Item) -> u64 {
+        match item {
+            Item::Entry(entry) => entry.weight(),
+            Item::Slice(piece) => (piece.cost() + MAP_COST) as u64,
+        }
     }
 }
 
@@ -66,19 +77,19 @@ impl Weighter<Key, Arc<Entry>> for Cost {
 #[derive(Clone, Debug)]
 struct Evictions(Arc<Counters>);
 
-impl Lifecycle<Key, Arc<Entry>> for Evictions {
-    type RequestState = Vec<Arc<Entry>>;
+impl Lifecycle<Key, Item> for Evictions {
+    type RequestState = Vec<Item>;
 
-    fn on_evict(&self, evicted: &mut Vec<Arc<Entry>>, _: Key, entry: Arc<Entry>) {
+    fn on_evict(&self, evicted: &mut Vec<Item>, _: Key, item: Item) {
         Counters::add(&self.0.evictions);
-        evicted.push(entry);
+        evicted.push(item);
     }
 }
 
-/// Entries by key, bounded by weight.
+/// Entries and slices by key, bounded by weight.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    map: Cache<Key, Arc<Entry>, Cost, BuildKeyHasher, Evictions>,
+    map: Cache<Key, Item, Cost, BuildKeyHasher, Evictions>,
     counters: Arc<Counters>,
 }
 
@@ -102,13 +113,33 @@ impl Memory {
 
     /// The entry of a key. Waits only while another thread changes the same shard.
     pub(crate) fn get(&self, key: Key) -> Option<Arc<Entry>> {
-        self.map.get(&key)
+        match self.map.get(&key)? {
+            Item::Entry(entry) => Some(entry),
+            Item::Slice(_) => None,
+        }
     }
 
     /// Puts an entry, in the place of the one that was there.
     pub(crate) fn put(&self, key: Key, entry: Arc<Entry>) {
+        self.insert(key, Item::Entry(entry));
+    }
+
+    /// What is kept of a slice.
+    pub(crate) fn slice(&self, id: SliceId) -> Option<Arc<Piece>> {
+        match self.map.get(&id.key())? {
+            Item::Slice(piece) if piece.id() == id => Some(piece),
+            Item::Slice(_) | Item::Entry(_) => None,
+        }
+    }
+
+    /// Keeps a piece, in the place of the one that was there of its slice.
+    pub(crate) fn put_slice(&self, piece: Arc<Piece>) {
+        self.insert(piece.id().key(), Item::Slice(piece));
+    }
+
+    fn insert(&self, key: Key, item: Item) {
         let mut evicted = Vec::new();
-        self.map.insert_with_lifecycle(key, entry, &mut evicted);
+        self.map.insert_with_lifecycle(key, item, &mut evicted);
         drop(evicted);
         self.export();
     }

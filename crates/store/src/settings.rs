@@ -1,5 +1,7 @@
 //! The limits a store is built with. They are fixed while the process runs.
 
+use crate::body::SLICE_BYTES;
+
 /// Limits of a store. Every value is a maximum; `Store::new` lowers those that contradict another.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -50,9 +52,11 @@ impl Settings {
         self
     }
 
-    /// Parts of the memory tier: as many as leave room for two of the longest bodies in each.
+    /// Parts of the memory tier: as many as leave room for two of the longest bodies in each, and
+    /// for two slices of longer ones.
     pub(crate) fn memory_shards(&self) -> u64 {
-        let fitting = self.memory_bytes / (2 * self.object_bytes_max).max(1);
+        let longest = self.object_bytes_max.max(SLICE_BYTES as u64);
+        let fitting = self.memory_bytes / (2 * longest);
         1 << fitting.clamp(1, MEMORY_SHARDS_MAX).ilog2()
     }
 

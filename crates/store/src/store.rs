@@ -45,7 +45,7 @@ pub struct Stats {
 /// A cache shared by all threads of a process.
 #[derive(Debug)]
 pub struct Store {
-    memory: Memory,
+    pub(crate) memory: Memory,
     table: Table,
     settings: Settings,
     budget: Arc<Budget>,
