@@ -13,7 +13,9 @@
 //! | 4 + n | path |
 //! | 1 (+ 4 + n) | query: 0 when absent, else 1 and the query |
 
+use siphasher::sip::SipHasher13 as Sip64;
 use siphasher::sip128::SipHasher13;
+use std::hash::Hasher;
 
 /// A cache key. Equal keys are almost surely the same resource; the store compares full keys.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,6 +34,17 @@ impl KeySeed {
     /// The key of a full key made by [`KeyParts::bytes`].
     pub fn hash(&self, full_key: &[u8]) -> Key {
         Key(SipHasher13::new_with_key(&self.0).hash(full_key).as_u128())
+    }
+
+    /// A shorter hash of some parts, none of which can run into the next: for what many keys have
+    /// in common. The first part should say what kind of thing is meant.
+    pub fn hash64(&self, parts: &[&[u8]]) -> u64 {
+        let mut hasher = Sip64::new_with_key(&self.0);
+        for part in parts {
+            hasher.write_usize(part.len());
+            hasher.write(part);
+        }
+        hasher.finish()
     }
 }
 
@@ -84,7 +97,29 @@ pub struct KeyParts<'a> {
     pub query: Option<&'a str>,
 }
 
-impl KeyParts<'_> {
+impl<'a> KeyParts<'a> {
+    /// Reads the parts back out of a full key; `None` if it was not made by [`KeyParts::bytes`].
+    pub fn read(full_key: &'a [u8]) -> Option<Self> {
+        let (&scheme, mut rest) = full_key.split_first()?;
+        let scheme = match scheme {
+            0 => Scheme::Http,
+            1 => Scheme::Https,
+            _ => return None,
+        };
+        let site = pull_part(&mut rest)?;
+        let host = pull_part(&mut rest)?;
+        let path = pull_part(&mut rest)?;
+        let query = match rest.split_first()? {
+            (0, []) => return Some(Self { site, scheme, host, path, query: None }),
+            (1, query) => {
+                rest = query;
+                pull_part(&mut rest)?
+            }
+            _ => return None,
+        };
+        rest.is_empty().then_some(Self { site, scheme, host, path, query: Some(query) })
+    }
+
     /// Writes the full key into `out`, which is cleared first and can be reused across requests.
     pub fn bytes(&self, out: &mut Vec<u8>) {
         out.clear();
@@ -105,6 +140,14 @@ impl KeyParts<'_> {
             }
         }
     }
+}
+
+fn pull_part<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+    let (length, tail) = rest.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    let (part, tail) = tail.split_at_checked(length)?;
+    *rest = tail;
+    std::str::from_utf8(part).ok()
 }
 
 fn push_part(out: &mut Vec<u8>, part: &str) {
@@ -150,6 +193,37 @@ mod tests {
         assert_eq!(one.hash(&bytes), KeySeed::new([1; 16]).hash(&bytes));
         assert_ne!(one.hash(&bytes), KeySeed::new([2; 16]).hash(&bytes));
         assert_eq!(format!("{one:?}"), "KeySeed(..)");
+    }
+
+    #[test]
+    fn what_was_written_is_read_back_and_nothing_else_is_read() {
+        for parts in [
+            PARTS,
+            KeyParts { scheme: Scheme::Https, query: Some(""), ..PARTS },
+            KeyParts { site: "", host: "a:1", path: "", query: Some("b=c&d"), ..PARTS },
+        ] {
+            let mut bytes = full(parts);
+            assert_eq!(KeyParts::read(&bytes), Some(parts));
+            assert!((0..bytes.len()).all(|end| KeyParts::read(&bytes[..end]).is_none()));
+            bytes.push(0);
+            assert_eq!(KeyParts::read(&bytes), None);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_a_key_or_none(bytes in proptest::collection::vec(0_u8..3, 0..64)) {
+            if let Some(parts) = KeyParts::read(&bytes) {
+                proptest::prop_assert_eq!(full(parts), bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn the_short_hash_keeps_parts_apart_and_depends_on_the_seed() {
+        let seed = KeySeed::new([1; 16]);
+        assert_ne!(seed.hash64(&[b"ab", b"c"]), seed.hash64(&[b"a", b"bc"]));
+        assert_ne!(seed.hash64(&[b"a"]), KeySeed::new([2; 16]).hash64(&[b"a"]));
     }
 
     #[test]

@@ -45,6 +45,7 @@ pub mod reuse;
 pub mod site;
 pub mod status;
 pub mod storable;
+pub mod tags;
 pub mod target;
 pub mod targeted;
 pub mod time;

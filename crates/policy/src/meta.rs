@@ -124,6 +124,18 @@ impl Meta {
         self
     }
 
+    /// The same, but stale since `since_mono_ms` if it was not before: what a soft purge makes of
+    /// it. Its stale windows (RFC 5861) count from there. The time may lie before the process
+    /// began, and then is negative.
+    #[must_use]
+    pub fn stale_since(mut self, since_mono_ms: i64) -> Self {
+        let age_then = i128::from(self.corrected_initial_age_ms) + i128::from(since_mono_ms)
+            - i128::from(self.received_mono_ms);
+        let age_then = u64::try_from(age_then.max(0)).unwrap_or(u64::MAX);
+        self.lifetime_ms = self.lifetime_ms.min(age_then);
+        self
+    }
+
     /// When nothing of it is of use any more, in monotonic milliseconds: lifetime and windows are
     /// over. What has a validator may still be worth keeping.
     pub fn useless_at_mono_ms(&self) -> u64 {
@@ -133,5 +145,45 @@ impl Meta {
             .saturating_add(self.lifetime_ms)
             .saturating_sub(self.corrected_initial_age_ms)
             .saturating_add(window_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RequestDirectives, Reuse, SiteRules, reuse};
+
+    const META: Meta = Meta {
+        corrected_initial_age_ms: 5_000,
+        received_mono_ms: 100_000,
+        lifetime_ms: 60_000,
+        stale_while_revalidate_ms: 10_000,
+        stale_if_error_ms: 20_000,
+        flags: 0,
+    };
+
+    fn at(mono_ms: u64) -> Now {
+        Now { mono_ms, wall_s: 1_800_000_000 }
+    }
+
+    #[test]
+    fn what_is_stale_since_a_moment_counts_its_windows_from_there() {
+        let (none, rules) = (RequestDirectives::default(), SiteRules::default());
+        let meta = META.stale_since(110_000);
+        assert!(META.is_fresh(at(110_000)) && !meta.is_fresh(at(110_000)));
+        assert_eq!(reuse(&meta, &none, &rules, at(119_999)), Reuse::StaleWhileRevalidate);
+        assert!(matches!(reuse(&meta, &none, &rules, at(120_000)), Reuse::Revalidate(_)));
+        assert!(meta.usable_on_error(&none, &rules, at(129_999)));
+        assert!(!meta.usable_on_error(&none, &rules, at(130_000)));
+        assert_eq!(meta.stale_since(115_000), meta, "the first moment counts");
+        assert_eq!(meta.age_s(at(110_000)), META.age_s(at(110_000)));
+    }
+
+    #[test]
+    fn a_moment_before_it_came_or_before_the_process_began_is_no_problem() {
+        assert_eq!(META.stale_since(99_000).lifetime_ms, 4_000);
+        assert_eq!(META.stale_since(-1_000_000).lifetime_ms, 0);
+        assert_eq!(META.stale_since(i64::MIN).lifetime_ms, 0);
+        assert_eq!(META.stale_since(i64::MAX), META);
     }
 }

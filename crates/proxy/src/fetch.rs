@@ -195,6 +195,7 @@ async fn head(
     trail: Trail,
     ledger: &mut Ledger,
 ) -> Result<Served, Failure> {
+    let revision = core.node.store.revision();
     let sent = exchange(core, ask, Purpose::Pass, OutgoingBody::empty()).await;
     ledger.waited();
     let sent = match note(ledger, sent) {
@@ -212,7 +213,8 @@ async fn head(
         };
         match effect {
             HeadEffect::Updated(storable) => {
-                core.node.store.freshen(ask.key, &ask.full_key, object, storable);
+                let store = &core.node.store;
+                store.freshen(ask.key, &ask.full_key, object, storable, revision);
             }
             HeadEffect::Stale => {
                 core.node.store.expire_one(ask.key, &ask.full_key, object);

@@ -13,7 +13,6 @@ use selvedge_net::{Client, Clock, Connection, RequestBody, Tasks, TlsError};
 use selvedge_policy::{KeySeed, Now};
 use selvedge_store::Store;
 use selvedge_telemetry::{AccessLog, Sample, Telemetry};
-use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -64,11 +63,11 @@ impl Node {
         telemetry.config_loaded(1, clock.now_wall_s());
         let node = Arc::new(Self {
             name: config.node.name.to_string(),
-            store,
             access_log,
             clock,
             ids: RequestIds::new(),
-            seed: random_seed(),
+            seed: store.key_seed(),
+            store,
             encoders: Arc::new(Semaphore::new(ENCODERS_PER_CORE * cores())),
             hops,
             plan: ArcSwap::from_pointee(plan),
@@ -152,15 +151,6 @@ const ENCODERS_PER_CORE: usize = 4;
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
-/// A seed that clients cannot know. The memory tier ends with the process, and so may its keys.
-fn random_seed() -> KeySeed {
-    let mut seed = [0; 16];
-    for half in seed.chunks_mut(8) {
-        half.copy_from_slice(&RandomState::new().hash_one(0_u8).to_le_bytes());
-    }
-    KeySeed::new(seed)
 }
 
 /// What one worker has: the node, its own upstream connections, its tasks.

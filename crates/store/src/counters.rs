@@ -70,6 +70,7 @@ counters! {
     stored Counter "store_objects_stored_total" "Objects stored by fills."
     refreshed Counter "store_objects_refreshed_total" "Objects whose head was renewed."
     invalidations Counter "store_invalidations_total" "Keys that were invalidated."
+    tags_ignored Counter "store_tags_ignored_total" "Tags left out: too many or too long."
     refused Counter "store_fills_refused_total" "Fills not stored: invalidated meanwhile."
     variants_dropped Counter "store_variants_dropped_total" "Variants dropped by a maximum."
     fills Counter "store_fills_total" "Fills begun."

@@ -13,7 +13,7 @@ use http::header::{
     VARY,
 };
 use http::{HeaderMap, StatusCode};
-use selvedge_policy::{Coding, Meta, Selecting, SiteRules, Storable, VaryPlan};
+use selvedge_policy::{Coding, Meta, Selecting, SiteRules, Storable, VaryPlan, tags};
 
 use crate::fill::Fill;
 use crate::memo::Memo;
@@ -60,8 +60,10 @@ pub struct Head {
     pub length: Option<u64>,
     /// Set if the body was encoded here.
     pub derived: Option<Derived>,
-    /// Store-wide count of invalidations when the fetch began.
-    pub generation: u64,
+    /// The tags it can be purged by, as keyed hashes, sorted. Empty if its fields carry none.
+    pub tags: Arc<[u64]>,
+    /// The number of the last purge when the fetch began: a later one may cover this response.
+    pub revision: u64,
     /// Monotonic time when the fetch began.
     pub started_mono_ms: u64,
     /// Which requests it answers.
@@ -83,16 +85,22 @@ impl Head {
     }
 
     /// The head of a new body.
-    pub(crate) fn received(storable: Storable, length: Option<u64>, fill: &Fill) -> Self {
+    pub(crate) fn received(
+        storable: Storable,
+        length: Option<u64>,
+        tags: Arc<[u64]>,
+        fill: &Fill,
+    ) -> Self {
         let (status, headers, meta, selecting) = storable.into_parts();
         Self {
             status,
-            headers: compact(&headers),
+            headers: kept(&headers, &tags),
             meta,
             body_id: BodyId::fresh(),
             length,
             derived: None,
-            generation: fill.generation,
+            tags,
+            revision: fill.revision,
             started_mono_ms: fill.started_mono_ms,
             selecting,
             memo: Memo::default(),
@@ -111,9 +119,10 @@ impl Head {
     }
 
     /// The head that renews this one; the body stays.
-    pub(crate) fn renewed(&self, storable: Storable) -> Self {
+    pub(crate) fn renewed(&self, storable: Storable, tags: Arc<[u64]>, revision: u64) -> Self {
         let (status, headers, meta, selecting) = storable.into_parts();
-        Self { status, headers: compact(&headers), meta, selecting, ..self.clone() }
+        let headers = kept(&headers, &tags);
+        Self { status, headers, meta, tags, revision, selecting, ..self.clone() }
     }
 
     /// The same head, to be validated before it answers anybody.
@@ -135,6 +144,8 @@ impl Head {
             status: source.status,
             headers,
             meta: source.meta,
+            tags: source.tags.clone(),
+            revision: source.revision,
             selecting: source.selecting.clone(),
             ..self.clone()
         }
@@ -153,6 +164,7 @@ impl Head {
             + headers_cost(&self.headers)
             + memo_cost(&self.headers)
             + selecting_cost(&self.selecting)
+            + if self.tags.is_empty() { 0 } else { size_of_val(&*self.tags) + ALLOCATION }
     }
 }
 
@@ -168,6 +180,15 @@ const REPRESENTATION: [HeaderName; 9] = [
     HeaderName::from_static("repr-digest"),
     HeaderName::from_static("digest"),
 ];
+
+/// The fields to store. Fields for tags that name none would only be in the way.
+fn kept(headers: &HeaderMap, tags: &[u64]) -> HeaderMap {
+    let mut headers = compact(headers);
+    if tags.is_empty() {
+        tags::hide(&mut headers);
+    }
+    headers
+}
 
 /// The same fields in memory of their own: one allocation for all values.
 pub(crate) fn compact(headers: &HeaderMap) -> HeaderMap {

@@ -3,11 +3,14 @@
 //! `lookup` takes no lock of this crate and allocates nothing. Everything that changes a key does
 //! so under the lock of its table shard, so an invalidation and the end of a fill cannot cross.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::{Arc, MutexGuard};
 use std::task::Waker;
 
-use selvedge_policy::{Key, Now, Storable};
+use http::HeaderMap;
+use selvedge_policy::{Key, KeyParts, KeySeed, Now, Storable, tags};
 
 use crate::counters::Counters;
 use crate::entry::{Entry, EntryLimits};
@@ -50,7 +53,8 @@ pub struct Store {
     settings: Settings,
     budget: Arc<Budget>,
     counters: Arc<Counters>,
-    generation: AtomicU64,
+    seed: KeySeed,
+    revision: AtomicU64,
 }
 
 impl Store {
@@ -63,7 +67,8 @@ impl Store {
             budget: Arc::new(Budget::new(counters.clone(), settings.fill_bytes_max)),
             settings,
             counters,
-            generation: AtomicU64::new(0),
+            seed: random_seed(),
+            revision: AtomicU64::new(0),
         })
     }
 
@@ -123,7 +128,6 @@ impl Store {
     /// anything.
     pub fn invalidate(&self, key: Key) -> bool {
         let mut shard = self.table.shard(key);
-        self.generation.fetch_add(1, Relaxed);
         let writers = shard.revoke(key);
         let stored = self.memory.get(key).is_some();
         self.memory.remove(key);
@@ -148,15 +152,18 @@ impl Store {
 
     /// Renews the head of a stored response (a 304 or a HEAD, outside a fill). The body and, if
     /// the validators are the same, the encoded copies stay. Nothing is stored if `old` is not
-    /// what is stored now: it was renewed, replaced, expired or invalidated meanwhile.
+    /// what is stored now: it was renewed, replaced, expired or invalidated meanwhile. `revision`
+    /// is that of the store when the answer was asked for.
     pub fn freshen(
         &self,
         key: Key,
         full_key: &[u8],
         old: &Arc<Object>,
         storable: Storable,
+        revision: u64,
     ) -> Arc<Object> {
-        let new = Arc::new(old.with_head(old.renewed(storable)));
+        let tags = self.tags(full_key, storable.headers());
+        let new = Arc::new(old.with_head(old.renewed(storable, tags, revision)));
         let shard = self.table.shard(key);
         let current = self.entry(key, full_key);
         if current.is_some_and(|entry| entry.variants().iter().any(|kept| Arc::ptr_eq(kept, old))) {
@@ -181,6 +188,16 @@ impl Store {
         }
     }
 
+    /// The secret of all its keys and tags.
+    pub fn key_seed(&self) -> KeySeed {
+        self.seed
+    }
+
+    /// The number of the last purge. What is asked for from now on is newer than that one.
+    pub fn revision(&self) -> u64 {
+        self.revision.load(Acquire)
+    }
+
     /// The counters it was built with.
     pub fn counters(&self) -> &Arc<Counters> {
         &self.counters
@@ -189,6 +206,14 @@ impl Store {
     /// Longest body that is stored.
     pub fn object_bytes_max(&self) -> u64 {
         self.settings.object_bytes_max
+    }
+
+    /// The tags of a response with these fields.
+    pub(crate) fn tags(&self, full_key: &[u8], headers: &HeaderMap) -> Arc<[u64]> {
+        let site = KeyParts::read(full_key).map_or("", |parts| parts.site);
+        let (tags, ignored) = tags::hashes(&self.seed, site, headers);
+        self.counters.tags_ignored.fetch_add(ignored, Relaxed);
+        tags
     }
 
     pub(crate) fn window_bytes(&self) -> usize {
@@ -228,8 +253,8 @@ impl Store {
         old: &Arc<Object>,
         storable: Storable,
     ) -> Arc<Object> {
-        let mut head = old.renewed(storable);
-        head.generation = fill.generation;
+        let tags = self.tags(&fill.full_key, storable.headers());
+        let mut head = old.renewed(storable, tags, fill.revision);
         head.started_mono_ms = fill.started_mono_ms;
         let new = Arc::new(old.with_head(head));
         let shard = self.table.shard(fill.key);
@@ -297,9 +322,8 @@ impl Store {
             return None;
         }
         Counters::add(&self.counters.fills);
-        let generation = self.generation.load(Relaxed);
         let (fill, reader) =
-            Fill::begin(key, full_key, generation, now.mono_ms, self.budget.clone());
+            Fill::begin(key, full_key, self.revision(), now.mono_ms, self.budget.clone());
         let writer = FillWriter::new(self.clone(), fill.clone());
         shard.add(fill, matching);
         Some((writer, reader))
@@ -331,4 +355,13 @@ impl Store {
         }
         result
     }
+}
+
+/// A seed that clients cannot know. What memory holds ends with the process, and so may its keys.
+fn random_seed() -> KeySeed {
+    let mut seed = [0; 16];
+    for half in seed.chunks_mut(8) {
+        half.copy_from_slice(&RandomState::new().hash_one(0_u8).to_le_bytes());
+    }
+    KeySeed::new(seed)
 }

@@ -152,7 +152,7 @@ fn a_renewed_head_keeps_the_body_and_the_encoded_copies_follow() {
     );
 
     let other = storable_for(&none, &[("etag", "\"2\"")]);
-    let renewed = store.freshen(of.key, &of.full_key, &renewed, other);
+    let renewed = store.freshen(of.key, &of.full_key, &renewed, other, 0);
     assert!(entry(&store, &of).encoded(&renewed, Coding::Brotli).is_none());
     assert_eq!(store.counters().refreshed.load(Relaxed), 2);
 }
@@ -165,7 +165,7 @@ fn a_renewal_does_not_bring_back_what_was_invalidated() {
     store.invalidate(of.key);
     writer.refreshed(&old, storable());
     assert!(matches!(ready(waiting.head()), FillOutcome::Object(_)));
-    store.freshen(of.key, &of.full_key, &old, storable());
+    store.freshen(of.key, &of.full_key, &old, storable(), 0);
     assert!(store.lookup(of.key, &of.full_key).is_none());
     assert_eq!(store.counters().refreshed.load(Relaxed), 0);
 }
@@ -177,7 +177,7 @@ fn only_a_renewal_of_what_is_stored_ends_an_expiry() {
     let (store, of) = (store(), resource("r"));
     let old = stored(&store, &of, &pattern(10));
     store.expire_one(of.key, &of.full_key, &old);
-    store.freshen(of.key, &of.full_key, &old, storable());
+    store.freshen(of.key, &of.full_key, &old, storable(), 0);
     assert!(!entry(&store, &of).variants()[0].meta.is_fresh(now()));
     let (writer, _waiting) = lead(&store, &of);
     writer.refreshed(&old, storable());
@@ -206,7 +206,7 @@ fn what_is_expired_stays_but_is_fresh_for_nobody() {
     let found = entry(&store, &of);
     let copy = found.encoded(&object, Coding::Brotli).expect("it stays");
     assert!(!found.variants()[0].meta.is_fresh(now()) && !copy.meta.is_fresh(now()));
-    let renewed = store.freshen(of.key, &of.full_key, &found.variants()[0], storable());
+    let renewed = store.freshen(of.key, &of.full_key, &found.variants()[0], storable(), 0);
     assert!(renewed.meta.is_fresh(now()));
     store.expire_one(of.key, &of.full_key, &renewed);
     assert!(!entry(&store, &of).variants()[0].meta.is_fresh(now()));

@@ -74,7 +74,8 @@ impl Wanted<'_> {
 pub(crate) struct Fill {
     pub(crate) key: Key,
     pub(crate) full_key: Box<[u8]>,
-    pub(crate) generation: u64,
+    /// The number of the last purge when it began.
+    pub(crate) revision: u64,
     pub(crate) started_mono_ms: u64,
     state: Mutex<State>,
     /// The key was invalidated after this fill began: it must not be stored.
@@ -86,7 +87,7 @@ impl Fill {
     pub(crate) fn begin(
         key: Key,
         full_key: &[u8],
-        generation: u64,
+        revision: u64,
         started_mono_ms: u64,
         budget: Arc<Budget>,
     ) -> (Arc<Self>, FillReader) {
@@ -95,7 +96,7 @@ impl Fill {
         let fill = Arc::new(Self {
             key,
             full_key: full_key.into(),
-            generation,
+            revision,
             started_mono_ms,
             state: Mutex::new(state),
             revoked: AtomicBool::new(false),

@@ -1,12 +1,13 @@
 //! Fills: what readers see, whatever the writer, the others and the store do.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, RwLock};
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use selvedge_policy::SiteRules;
 
 use super::readers::READERS_MAX;
 use crate::lock::lock;
@@ -247,7 +248,7 @@ fn a_fill_begun_before_an_invalidation_is_never_stored() {
     assert!(store.lookup(of.key, &of.full_key).is_none());
     assert_eq!(store.counters().refused.load(Relaxed), 1);
     let head = after.head(storable(), None);
-    assert_eq!(head.generation, 1);
+    assert_eq!(head.revision, store.revision());
     assert!(matches!(after.finish(None), Ok(Finished::Stored(_))));
 }
 
@@ -256,11 +257,18 @@ fn a_fill_begun_before_an_invalidation_is_never_stored() {
 #[test]
 fn racing_fills_never_bring_back_what_was_invalidated() {
     let (store, of) = (store(), resource("r"));
+    // A fill carries the round in which it began as its time.
+    let (round, none, rules) = (RwLock::new(0), fields(&[]), SiteRules::default());
+    let wanted = Wanted::Request { headers: &none, rules: &rules, seen: None };
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 for _ in 0..2_000 {
-                    if let Begin::Lead(mut writer, _) = begin(&store, &of, &fields(&[])) {
+                    let begin = {
+                        let round = round.read().expect("no thread panics");
+                        store.begin(of.key, &of.full_key, wanted, at_ms(*round))
+                    };
+                    if let Begin::Lead(mut writer, _) = begin {
                         writer.head(storable(), None);
                         let _ = writer.finish(None);
                     }
@@ -268,10 +276,14 @@ fn racing_fills_never_bring_back_what_was_invalidated() {
             });
         }
         scope.spawn(|| {
-            for generation in 1..=2_000 {
-                store.invalidate(of.key);
+            for now in 1..=2_000 {
+                {
+                    let mut round = round.write().expect("no thread panics");
+                    *round = now;
+                    store.invalidate(of.key);
+                }
                 if let Some(entry) = store.lookup(of.key, &of.full_key) {
-                    assert!(entry.variants().iter().all(|o| o.generation >= generation));
+                    assert!(entry.variants().iter().all(|o| o.started_mono_ms >= now));
                 }
             }
         });

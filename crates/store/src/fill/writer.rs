@@ -69,7 +69,8 @@ impl FillWriter {
     /// with the request fields that `Entry::select` gets too. `length` is the announced length of
     /// the body; any other length fails the fill.
     pub fn head(&mut self, storable: Storable, length: Option<u64>) -> Arc<Head> {
-        let head = Head::received(storable, length, &self.fill);
+        let tags = self.store.tags(&self.fill.full_key, storable.headers());
+        let head = Head::received(storable, length, tags, &self.fill);
         let matching = Matching::Variant(head.selecting.clone());
         self.open(head, Some(matching))
     }
