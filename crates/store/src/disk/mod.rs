@@ -7,6 +7,9 @@
 mod counters;
 mod disks;
 mod found;
+// Until the engine beside it is there, only tests and benchmarks use it.
+#[cfg_attr(not(test), expect(dead_code))]
+mod index;
 mod record;
 mod report;
 mod settings;
@@ -17,3 +20,6 @@ pub use found::{Found, PendingRead, ReadError, ReadOutcome};
 pub use record::{Kind, PAYLOAD_BYTES_MAX, Record, RecordHead};
 pub use report::{DiskReport, OpenReport};
 pub use settings::{Admission, DiskPath, DiskSettings, Quota};
+
+#[cfg(test)]
+mod index_tests;

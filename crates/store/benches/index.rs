@@ -1,0 +1,94 @@
+//! What the index of a disk costs: `cargo bench -p selvedge-store --bench index [-- ENTRIES...]`.
+//!
+//! Fills it to each number of entries (10 million by default, and steps up to it: a table is at its
+//! largest, per entry, just after it grew), prints the growth of the process's resident memory per
+//! entry, and the time of the calls on random keys, by one thread.
+
+use std::hint::black_box;
+use std::io::Write as _;
+use std::time::Instant;
+
+use index::{Index, Place};
+
+#[path = "../src/disk/index.rs"]
+#[expect(dead_code, reason = "the benchmark needs only some of it")]
+mod index;
+#[path = "../src/lock.rs"]
+mod lock;
+
+/// As in the binary: how much memory stays resident is the allocator's doing too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const OPERATIONS: u64 = 2_000_000;
+
+/// SplitMix64: spreads a number over 64 bits.
+fn mix(n: u64) -> u64 {
+    let mut x = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+fn key(n: u64) -> u128 {
+    u128::from(mix(n)) << 64 | u128::from(mix(!n))
+}
+
+fn place(n: u64) -> Place {
+    Place { segment: n as u32 % 128, unit: n as u32 % (1 << 22), units: n as u32 % 1000 + 1 }
+}
+
+/// Bytes of this process that are in memory (Linux: second field of statm, in pages of 4 KiB).
+fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("this is Linux");
+    let pages = statm.split_whitespace().nth(1).expect("statm has seven fields");
+    pages.parse::<u64>().expect("they are numbers") * 4096
+}
+
+/// Nanoseconds of each of `count` calls.
+fn time(count: u64, mut call: impl FnMut(u64)) -> f64 {
+    let begun = Instant::now();
+    (0..count).for_each(&mut call);
+    begun.elapsed().as_nanos() as f64 / count as f64
+}
+
+fn main() {
+    let given: Vec<u64> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
+    let steps = if given.is_empty() {
+        vec![1_000_000, 7_000_000, 7_500_000, 8_000_000, 8_500_000, 9_000_000, 10_000_000]
+    } else {
+        given
+    };
+    let mut table = String::from(
+        "| entries | RSS bytes/entry | put new ns | get ns | touch ns | miss ns | put again ns \
+         | remove + put ns | longest put us |\n|---|---|---|---|---|---|---|---|---|\n",
+    );
+    let before = resident_bytes();
+    let index = Index::new();
+    let (mut filled, mut longest_us) = (0, 0);
+    for entries in steps {
+        let put = time(entries - filled, |n| {
+            let begun = Instant::now();
+            index.put(key(filled + n), place(n));
+            longest_us = longest_us.max(begun.elapsed().as_micros());
+        });
+        filled = entries;
+        let bytes = (resident_bytes() - before) as f64 / entries as f64;
+        let any = |n: u64| key(mix(n) % entries);
+        let get = time(OPERATIONS, |n| assert!(black_box(index.get(any(n))).is_some()));
+        let touch = time(OPERATIONS, |n| assert!(black_box(index.touch(any(n))).is_some()));
+        let miss = time(OPERATIONS, |n| assert!(black_box(index.get(key(!n))).is_none()));
+        let again = time(OPERATIONS, |n| assert!(index.put(any(n), place(n)).is_some()));
+        let swap = time(OPERATIONS, |n| {
+            assert!(index.remove(any(n)).is_some());
+            index.put(any(n), place(n));
+        });
+        assert_eq!(index.len() as u64, entries);
+        table += &format!(
+            "| {entries} | {bytes:.1} | {put:.0} | {get:.0} | {touch:.0} | {miss:.0} | {again:.0} \
+             | {swap:.0} | {longest_us} |\n",
+        );
+    }
+    // The harness of `cargo bench` reads standard output.
+    let _ = std::io::stdout().write_all(table.as_bytes());
+}
