@@ -38,6 +38,7 @@ pub mod key;
 mod languages;
 mod list;
 pub mod meta;
+mod persist;
 pub mod query;
 pub mod range;
 pub mod reason;

@@ -30,6 +30,9 @@ impl Meta {
     pub(crate) const TARGETED: u16 = 128;
     pub(crate) const SHARED_MAX_AGE: u16 = 256;
 
+    /// All flags.
+    pub(crate) const FLAGS: u16 = 511;
+
     const fn has(&self, flag: u16) -> bool {
         self.flags & flag != 0
     }

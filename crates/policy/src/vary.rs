@@ -23,14 +23,14 @@ use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_LANGUAGE, COOKIE, V
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// How many different fields a `Vary` may name.
-const FIELDS_MAX: usize = 16;
+pub(crate) const FIELDS_MAX: usize = 16;
 
 /// What `Vary` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct VaryPlan(Plan);
+pub struct VaryPlan(pub(crate) Plan);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-enum Plan {
+pub(crate) enum Plan {
     #[default]
     Nothing,
     /// Sorted by name, without repetition.
@@ -120,6 +120,16 @@ impl VaryKey {
         &self.0
     }
 
+    /// The key of these bytes, if they are values of `fields` fields and nothing else.
+    pub(crate) fn read(bytes: &[u8], fields: usize) -> Option<Self> {
+        let mut values = Values(bytes);
+        for _ in 0..fields {
+            values.0.first().filter(|present| **present <= 1)?;
+            values.next()?;
+        }
+        values.0.is_empty().then(|| Self(bytes.into()))
+    }
+
     fn values(&self) -> Values<'_> {
         Values(&self.0)
     }
@@ -150,9 +160,9 @@ impl<'a> Iterator for Values<'a> {
 /// What selects one stored response among the variants of its key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selecting {
-    plan: VaryPlan,
-    key: VaryKey,
-    language: Option<Box<str>>,
+    pub(crate) plan: VaryPlan,
+    pub(crate) key: VaryKey,
+    pub(crate) language: Option<Box<str>>,
 }
 
 impl Selecting {
