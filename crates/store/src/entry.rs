@@ -36,6 +36,23 @@ impl Entry {
         }
     }
 
+    /// An entry that comes back from disk.
+    pub(crate) fn recalled(
+        full_key: &[u8],
+        variants: Vec<Arc<Object>>,
+        encoded: Vec<Arc<Object>>,
+    ) -> Self {
+        Self { variants, encoded, ..Self::new(full_key) }
+    }
+
+    /// Whether every encoded copy has the body it was made from.
+    pub(crate) fn has_all_sources(&self) -> bool {
+        self.encoded.iter().all(|copy| {
+            let source = copy.derived.map(|derived| derived.source);
+            self.variants.iter().any(|object| Some(object.body_id) == source)
+        })
+    }
+
     /// The entry as it is put into the map: it does not change any more, so it is weighed once.
     pub(crate) fn sealed(mut self) -> Arc<Self> {
         self.weight = self.cost() as u64;
@@ -55,6 +72,11 @@ impl Entry {
     /// Stored responses as received, newest first.
     pub fn variants(&self) -> &[Arc<Object>] {
         &self.variants
+    }
+
+    /// Copies encoded here, newest first.
+    pub(crate) fn encoded_copies(&self) -> &[Arc<Object>] {
+        &self.encoded
     }
 
     /// The plan that the newest response brought.

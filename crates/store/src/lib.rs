@@ -5,6 +5,7 @@
 //! reads a clock, opens a socket or decides freshness. RFC 9111 2, 4.1 and 4.4.
 
 mod body;
+mod codec;
 mod counters;
 pub mod disk;
 mod entry;
