@@ -7,25 +7,34 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     base: Instant,
+    /// What the monotonic clock showed at `base`, in microseconds.
+    start_us: u64,
 }
 
 impl Clock {
     /// Starts the monotonic clock at zero.
     #[must_use]
     pub fn start() -> Self {
-        Self { base: Instant::now() }
+        Self::start_at(0)
     }
 
-    /// Milliseconds since [`Clock::start`]. Never steps back, is not moved by time service.
+    /// Starts the monotonic clock at this many milliseconds, to go on where another one has ended.
+    #[must_use]
+    pub fn start_at(mono_ms: u64) -> Self {
+        Self { base: Instant::now(), start_us: mono_ms.saturating_mul(1000) }
+    }
+
+    /// Milliseconds on the monotonic clock. Never steps back, is not moved by time service.
     #[must_use]
     pub fn now_mono_ms(&self) -> u64 {
-        u64::try_from(self.base.elapsed().as_millis()).unwrap_or(u64::MAX)
+        self.now_mono_us() / 1000
     }
 
-    /// Microseconds since [`Clock::start`], for durations in logs.
+    /// Microseconds on the monotonic clock, for durations in logs.
     #[must_use]
     pub fn now_mono_us(&self) -> u64 {
-        u64::try_from(self.base.elapsed().as_micros()).unwrap_or(u64::MAX)
+        let elapsed = u64::try_from(self.base.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.start_us.saturating_add(elapsed)
     }
 
     /// Seconds since 1970-01-01 UTC. May step; use it only beside dates that others wrote.
@@ -59,7 +68,8 @@ mod tests {
     /// Two readings of a copied handle never run backwards.
     #[test]
     fn monotonic_time_does_not_step_back() {
-        let clock = Clock::start();
+        let clock = Clock::start_at(5_000);
+        assert!((5_000..60_000).contains(&clock.now_mono_ms()));
         let copy = clock;
         let first = clock.now_mono_us();
         assert!(copy.now_mono_us() >= first);

@@ -27,6 +27,11 @@ impl Meta {
     /// Length of the persisted form in bytes.
     pub const PERSISTED_BYTES: usize = 42;
 
+    /// When the response was received or last validated, on the clock of [`crate::Now::mono_ms`].
+    pub fn received_mono_ms(&self) -> u64 {
+        self.received_mono_ms
+    }
+
     /// The persisted form.
     pub fn to_persisted(&self) -> [u8; Self::PERSISTED_BYTES] {
         let mut out = [0; Self::PERSISTED_BYTES];

@@ -161,7 +161,7 @@ pub(crate) async fn pass(
     ledger.waited();
     let sent = note(ledger, sent)?;
     if invalidate::invalidates(&ask.method, sent.reply.response.status()) {
-        forget(core, ask, sent.reply.response.headers());
+        forget(core, ask, sent.reply.response.headers()).await;
     }
     let (verdict, sent) = fill::judge_sent(ask, sent);
     let why = match verdict {
@@ -248,12 +248,12 @@ async fn lead(
 
 /// Drops what an unsafe request has made invalid (RFC 9111 4.4): its target, and what its answer
 /// names on the same origin.
-fn forget(core: &Core, ask: &Ask, answer: &HeaderMap) {
+async fn forget(core: &Core, ask: &Ask, answer: &HeaderMap) {
     let store = &core.node.store;
-    let mut dropped = u64::from(store.invalidate(ask.key));
+    let mut dropped = u64::from(store.invalidate(ask.key).await);
     for other in invalidate::targets(&ask.target(), answer) {
         let key = ask.key_of(&core.node.seed, &other.path, other.query.as_deref());
-        dropped += u64::from(store.invalidate(key));
+        dropped += u64::from(store.invalidate(key).await);
     }
     ask.site.counters.here().invalidated.add(dropped);
 }

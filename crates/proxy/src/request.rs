@@ -29,7 +29,7 @@ use http_body::Body as _;
 use selvedge_net::{Connection, Protocol, Refusal, RequestBody, UpstreamBody};
 use selvedge_policy::target::normalize_host;
 use selvedge_policy::{Fwd, Now, Reuse, Why, reuse};
-use selvedge_store::{FillReader, Head, Object};
+use selvedge_store::{Entry, FillReader, Head, Object};
 use selvedge_telemetry::{CacheResult, StaleReason};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -131,7 +131,15 @@ async fn live(
     let served = if ask.upgrade.is_some() {
         Box::pin(upgrade::switch(core, &ask, connection, &mut visit.ledger)).await?
     } else if ask.is_for_cache(body.is_end_stream()) {
-        match lookup(core, &ask, visit.now) {
+        let found = {
+            let store = &core.node.store;
+            let mut entry = store.lookup(ask.key, &ask.full_key);
+            if entry.is_none() && store.may_recall(ask.key) {
+                entry = Box::pin(store.recall(ask.key, &ask.full_key)).await;
+            }
+            find(entry.as_deref(), &ask, visit.now)
+        };
+        match found {
             Found::Fresh(object) => Served::stored(object, Trail::HIT),
             Found::Stale(object, reason) => {
                 if reason == StaleReason::WhileRevalidate {
@@ -181,7 +189,7 @@ fn find_site(plan: &Plan, host: &str, connection: &Connection) -> Result<Arc<Sit
     plan.routes.find(name).cloned().ok_or(Failure::UnknownHost)
 }
 
-fn lookup(core: &Core, ask: &Ask, now: Now) -> Found {
+fn find(entry: Option<&Entry>, ask: &Ask, now: Now) -> Found {
     let rules = &ask.site.rules;
     let nothing = |fwd| {
         if ask.directives.refuses_fetch(rules) {
@@ -190,9 +198,7 @@ fn lookup(core: &Core, ask: &Ask, now: Now) -> Found {
             Found::Missing(None, fwd, None)
         }
     };
-    let Some(entry) = core.node.store.lookup(ask.key, &ask.full_key) else {
-        return nothing(Fwd::UriMiss);
-    };
+    let Some(entry) = entry else { return nothing(Fwd::UriMiss) };
     let Some(object) = entry.select(&ask.headers, rules) else {
         return match nothing(Fwd::VaryMiss) {
             Found::Missing(..) if entry.passing(now) => Found::Passing,

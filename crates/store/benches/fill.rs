@@ -84,7 +84,7 @@ fn large(store: &Arc<Store>) -> String {
 
 fn crowd(store: &Arc<Store>) -> String {
     let chunk = Bytes::from(vec![7; CHUNK_BYTES]);
-    store.invalidate(Key(1));
+    drop(store.invalidate(Key(1)));
     let (mut writer, first) = lead(store);
     let mut readers = vec![first];
     for _ in 1..READERS {

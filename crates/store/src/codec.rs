@@ -96,8 +96,7 @@ fn encode_some(
     for object in variants.iter().chain(encoded) {
         let length = object.body.len();
         let held = object.body.sliced().is_none();
-        let is_inline =
-            held && length <= INLINE_BYTES_MAX && inline + length <= INLINE_SUM_MAX;
+        let is_inline = held && length <= INLINE_BYTES_MAX && inline + length <= INLINE_SUM_MAX;
         push_object(&mut head, object, is_inline)?;
         if is_inline {
             inline += length;
@@ -317,4 +316,4 @@ impl<'a> Reader<'a> {
 
 #[cfg(test)]
 #[path = "codec_tests.rs"]
-mod tests;
+pub(crate) mod tests;

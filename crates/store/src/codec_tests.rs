@@ -31,6 +31,13 @@ fn object(vary: &str, value: &str, body: usize, trailers: bool, tags: usize) -> 
     Arc::new(Object { head: Arc::new(head), body: Body::copied(&pattern(body)), trailers })
 }
 
+/// Freshness of a response that came at this time.
+pub(crate) fn sample_meta(received_ms: u64) -> Meta {
+    let mut bytes = object("", "", 0, false, 0).meta.to_persisted();
+    bytes[8..16].copy_from_slice(&received_ms.to_le_bytes());
+    Meta::from_persisted(&bytes).expect("a time is no flag")
+}
+
 fn copy_of(source: &Object, coding: Coding, body: usize) -> Arc<Object> {
     let head = source.encoded(coding, &fields(&[("content-encoding", coding.token())]));
     let head = Head { length: Some(body as u64), ..head };

@@ -45,6 +45,13 @@ impl Entry {
         Self { variants, encoded, ..Self::new(full_key) }
     }
 
+    /// Drops the objects for which `keep` says no.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&Object) -> bool) {
+        self.variants.retain(|object| keep(object));
+        self.encoded.retain(|object| keep(object));
+        self.drop_orphans();
+    }
+
     /// Whether every encoded copy has the body it was made from.
     pub(crate) fn has_all_sources(&self) -> bool {
         self.encoded.iter().all(|copy| {

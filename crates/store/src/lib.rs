@@ -12,14 +12,17 @@ mod entry;
 mod error;
 mod fill;
 mod head;
+mod line;
 mod lock;
 mod memo;
 mod memory;
 mod object;
+mod recall;
 mod settings;
 mod slice;
 mod slices;
 mod store;
+mod tier;
 
 #[cfg(test)]
 mod support;
@@ -37,4 +40,5 @@ pub use object::Object;
 pub use settings::Settings;
 pub use slice::{Piece, SliceId};
 pub use slices::SliceFound;
-pub use store::{Begin, Stats, Store};
+pub use store::{Begin, Opened, Stats, Store};
+pub use tier::site_number;

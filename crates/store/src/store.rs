@@ -13,11 +13,14 @@ use http::HeaderMap;
 use selvedge_policy::{Key, KeyParts, KeySeed, Now, Storable, tags};
 
 use crate::counters::Counters;
+use crate::disk::{DiskCounters, DiskSettings, Disks, OpenReport, Quota, SiteBytes};
 use crate::entry::{Entry, EntryLimits};
 use crate::fill::{Budget, Fill, FillReader, FillWriter, Found, Matching, Shard, Table, Wanted};
+use crate::line::line_start_ms;
 use crate::memory::Memory;
 use crate::object::Object;
 use crate::settings::Settings;
+use crate::tier::Tier;
 
 /// What `Store::begin` says.
 #[derive(Debug)]
@@ -45,6 +48,16 @@ pub struct Stats {
     pub fills: u64,
 }
 
+/// What was found on disk.
+#[derive(Clone, Debug, Default)]
+pub struct Opened {
+    /// Disk by disk.
+    pub report: OpenReport,
+    /// Where the store's time line begins in this process, in milliseconds: the monotonic part of
+    /// every `Now` that the store is given must go on from here.
+    pub line_ms: u64,
+}
+
 /// A cache shared by all threads of a process.
 #[derive(Debug)]
 pub struct Store {
@@ -55,11 +68,48 @@ pub struct Store {
     counters: Arc<Counters>,
     seed: KeySeed,
     revision: AtomicU64,
+    pub(crate) tier: Option<Tier>,
 }
 
 impl Store {
-    /// An empty store.
+    /// An empty store in memory.
     pub fn new(settings: Settings, counters: Arc<Counters>) -> Arc<Self> {
+        Self::build(settings, counters, random_seed(), None)
+    }
+
+    /// A store with what is on disk. Blocks while indexes are read. `wall_ms` is the time of the
+    /// wall clock in milliseconds since 1970.
+    pub fn open(
+        settings: Settings,
+        counters: Arc<Counters>,
+        mut disks: DiskSettings,
+        disk_counters: Arc<DiskCounters>,
+        wall_ms: i64,
+    ) -> (Arc<Self>, Opened) {
+        disks.key_seed = random_seed_bytes();
+        disks.now_ms = line_start_ms(wall_ms, 0);
+        let queue_bytes_max = disks.queue_bytes_max;
+        let (open, report) = Disks::open(&disks, disk_counters.clone());
+        let line_ms = line_start_ms(wall_ms, report.time_max_ms);
+        let opened = Opened { report, line_ms };
+        // Without a disk that can be used it is memory alone.
+        let store = match open.key_seed() {
+            Some(seed) => {
+                let behind = counters.clone();
+                let tier = Tier::start(open, disk_counters, behind, queue_bytes_max, line_ms);
+                Self::build(settings, counters, KeySeed::new(seed), Some(tier))
+            }
+            None => Self::new(settings, counters),
+        };
+        (store, opened)
+    }
+
+    fn build(
+        settings: Settings,
+        counters: Arc<Counters>,
+        seed: KeySeed,
+        tier: Option<Tier>,
+    ) -> Arc<Self> {
         let settings = settings.settled();
         Arc::new(Self {
             memory: Memory::new(&settings, counters.clone()),
@@ -67,8 +117,9 @@ impl Store {
             budget: Arc::new(Budget::new(counters.clone(), settings.fill_bytes_max)),
             settings,
             counters,
-            seed: random_seed(),
+            seed,
             revision: AtomicU64::new(0),
+            tier,
         })
     }
 
@@ -124,18 +175,24 @@ impl Store {
         self.lead(&mut self.table.shard(key), key, full_key, Matching::Alone, now)
     }
 
-    /// Removes everything under a key; fills that began before are not stored. Whether there was
-    /// anything.
-    pub fn invalidate(&self, key: Key) -> bool {
+    /// Removes everything under a key; fills that began before are not stored. It holds at once,
+    /// and for later processes when the future is ready, which says whether there was anything.
+    pub fn invalidate(&self, key: Key) -> impl Future<Output = bool> + use<> {
         let mut shard = self.table.shard(key);
         let writers = shard.revoke(key);
-        let stored = self.memory.get(key).is_some();
+        let stored = self.memory.get(key).is_some() || self.may_recall(key);
         self.memory.remove(key);
+        let removal = self.tier.as_ref().map(|tier| tier.remove(key));
         drop(shard);
         Counters::add(&self.counters.invalidations);
         // They may want to give up; wakers run without the lock.
         writers.into_iter().for_each(Waker::wake);
-        stored
+        async move {
+            if let Some(removal) = removal {
+                removal.await;
+            }
+            stored
+        }
     }
 
     /// One stored response must be validated before it answers again (RFC 9111 4.3.5).
@@ -176,6 +233,40 @@ impl Store {
     pub fn mark_pass(&self, key: Key, full_key: &[u8], until_mono_ms: u64) {
         let shard = self.table.shard(key);
         self.update(&shard, key, full_key, |entry| entry.pass_until(until_mono_ms));
+    }
+
+    /// Tells what time it is, for what is written down; to be called every second or so.
+    pub fn set_now(&self, now: Now) {
+        if let Some(tier) = &self.tier {
+            tier.set_now(now.mono_ms);
+        }
+    }
+
+    /// From now on sites have these parts of the disks. They are named by `site_number`.
+    pub fn set_quotas(&self, quotas: &[Quota]) {
+        if let Some(tier) = &self.tier {
+            tier.disks().set_quotas(quotas);
+        }
+    }
+
+    /// What each site has on disk.
+    pub fn disk_bytes_by_site(&self) -> Vec<SiteBytes> {
+        self.tier.as_ref().map(|tier| tier.disks().bytes_by_site()).unwrap_or_default()
+    }
+
+    /// Waits until all that is stored by now is on disk; blocks the thread.
+    pub fn flush(&self) {
+        if let Some(tier) = &self.tier {
+            tier.flush();
+        }
+    }
+
+    /// Writes all that is to be written, and leaves the disks; blocks the thread. What is stored
+    /// from now on is in memory alone.
+    pub fn close(&self) {
+        if let Some(tier) = &self.tier {
+            tier.close();
+        }
     }
 
     /// What is held now.
@@ -233,7 +324,10 @@ impl Store {
         };
         let mut shard = self.table.shard(fill.key);
         shard.remove(fill);
+        // A copy whose source is not here any more says nothing about what may be on disk.
+        let is_orphan = object.derived.is_some() && self.entry(fill.key, &fill.full_key).is_none();
         let kept = !fill.revoked()
+            && !is_orphan
             && self.update(&shard, fill.key, &fill.full_key, |entry| {
                 if object.derived.is_some() {
                     return entry.put_encoded(object.clone(), limits);
@@ -272,7 +366,9 @@ impl Store {
         old: &Object,
         new: &Arc<Object>,
     ) {
-        if self.update(shard, key, full_key, |entry| entry.renew(old, new)) {
+        // What memory has dropped meanwhile may be on disk: it is renewed another time.
+        let is_here = self.entry(key, full_key).is_some();
+        if is_here && self.update(shard, key, full_key, |entry| entry.renew(old, new)) {
             Counters::add(&self.counters.refreshed);
         }
     }
@@ -348,10 +444,18 @@ impl Store {
             None => Entry::new(full_key),
         };
         let result = change(&mut entry);
+        let entry = entry.sealed();
         if !entry.is_empty() {
-            self.memory.put(key, entry.sealed());
+            self.memory.put(key, entry.clone());
         } else if old.is_some() {
             self.memory.remove(key);
+        }
+        if let Some(tier) = &self.tier {
+            if !entry.variants().is_empty() {
+                tier.put(key, &entry);
+            } else if old.is_some_and(|old| !old.variants().is_empty()) || tier.has(key) {
+                drop(tier.remove(key));
+            }
         }
         result
     }
@@ -359,9 +463,13 @@ impl Store {
 
 /// A seed that clients cannot know. What memory holds ends with the process, and so may its keys.
 fn random_seed() -> KeySeed {
+    KeySeed::new(random_seed_bytes())
+}
+
+fn random_seed_bytes() -> [u8; 16] {
     let mut seed = [0; 16];
     for half in seed.chunks_mut(8) {
         half.copy_from_slice(&RandomState::new().hash_one(0_u8).to_le_bytes());
     }
-    KeySeed::new(seed)
+    seed
 }

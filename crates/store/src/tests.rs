@@ -162,7 +162,7 @@ fn a_renewal_does_not_bring_back_what_was_invalidated() {
     let (store, of) = (store(), resource("r"));
     let old = stored(&store, &of, &pattern(10));
     let (writer, waiting) = lead(&store, &of);
-    store.invalidate(of.key);
+    ready(store.invalidate(of.key));
     writer.refreshed(&old, storable());
     assert!(matches!(ready(waiting.head()), FillOutcome::Object(_)));
     store.freshen(of.key, &of.full_key, &old, storable(), 0);

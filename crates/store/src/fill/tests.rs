@@ -238,7 +238,7 @@ fn a_fill_begun_before_an_invalidation_is_never_stored() {
     let (store, of) = (store(), resource("r"));
     let (mut before, mut reader) = lead(&store, &of);
     before.head(storable(), None);
-    assert!(!store.invalidate(of.key));
+    assert!(!ready(store.invalidate(of.key)));
     let (mut after, _) = lead(&store, &of);
     ready(before.push(pattern(10))).expect("its reader still wants it");
     assert!(!before.storing());
@@ -280,7 +280,7 @@ fn racing_fills_never_bring_back_what_was_invalidated() {
                 {
                     let mut round = round.write().expect("no thread panics");
                     *round = now;
-                    store.invalidate(of.key);
+                    ready(store.invalidate(of.key));
                 }
                 if let Some(entry) = store.lookup(of.key, &of.full_key) {
                     assert!(entry.variants().iter().all(|o| o.started_mono_ms >= now));
@@ -347,7 +347,7 @@ async fn a_writer_is_woken_when_its_last_reader_leaves() {
     let (store, of) = (store(), resource("r"));
     let (mut writer, reader) = lead(&store, &of);
     writer.head(storable(), None);
-    store.invalidate(of.key);
+    ready(store.invalidate(of.key));
     let task = tokio::spawn(async move { writer.abandoned().await });
     drop(reader);
     task.await.expect("the writer does not panic");
