@@ -6,6 +6,8 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use crate::purge::PurgeKind;
+
 /// Whether a value only grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CounterKind {
@@ -47,6 +49,8 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub struct Counters {
             lookups: Lookups,
+            /// Purges that were asked for, by kind.
+            pub purges: [AtomicU64; PurgeKind::ALL.len()],
             $(#[doc = $help] pub $field: AtomicU64,)*
         }
 
@@ -70,6 +74,11 @@ counters! {
     stored Counter "store_objects_stored_total" "Objects stored by fills."
     refreshed Counter "store_objects_refreshed_total" "Objects whose head was renewed."
     invalidations Counter "store_invalidations_total" "Keys that were invalidated."
+    purged Counter "store_objects_purged_total" "Objects dropped because a purge covers them."
+    softened Counter "store_objects_softened_total" "Objects made stale because a purge covers them."
+    purges_remembered Gauge "store_purges_remembered" "Purges that are remembered."
+    purge_revision Gauge "store_purge_revision" "Number of the last purge."
+    journal_failures Counter "store_purge_journal_failures_total" "Writes of purge journals that failed."
     tags_ignored Counter "store_tags_ignored_total" "Tags left out: too many or too long."
     recalls Counter "store_recalls_total" "Entries brought back from disk into memory."
     recalls_failed Counter "store_recalls_failed_total" "Entries on disk that could not be read."
@@ -96,6 +105,13 @@ impl Counters {
     /// Lookups that found no entry.
     pub fn misses(&self) -> u64 {
         self.lookups.0.iter().map(|line| line.misses.load(Relaxed)).sum()
+    }
+
+    /// Purges that were asked for, with the word of their kind.
+    pub fn each_purge(&self, f: &mut dyn FnMut(&'static str, u64)) {
+        for (kind, count) in PurgeKind::ALL.iter().zip(&self.purges) {
+            f(kind.word(), count.load(Relaxed));
+        }
     }
 
     pub(crate) fn count_lookup(&self, hit: bool) {

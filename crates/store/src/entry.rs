@@ -2,12 +2,14 @@
 //! sharing. An entry never changes; every update makes a new one, so a reader needs no lock.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use http::HeaderMap;
 use selvedge_policy::{Coding, Now, SiteRules, VaryPlan};
 
 use crate::head::{ALLOCATION, Head};
 use crate::object::Object;
+use crate::purge::Verdict;
 
 /// What is stored under a key. Cheap to hold; what it holds stays alive while it is held.
 #[derive(Clone, Debug)]
@@ -18,6 +20,7 @@ pub struct Entry {
     /// Encoded here from one of `variants`.
     encoded: Vec<Arc<Object>>,
     pass_until_mono_ms: u64,
+    checked: Checked,
     /// What it weighs in the map; set when it is put there.
     weight: u64,
 }
@@ -32,6 +35,7 @@ impl Entry {
             variants: Vec::new(),
             encoded: Vec::new(),
             pass_until_mono_ms: 0,
+            checked: Checked(AtomicU64::new(u64::MAX)),
             weight: 0,
         }
     }
@@ -42,7 +46,10 @@ impl Entry {
         variants: Vec<Arc<Object>>,
         encoded: Vec<Arc<Object>>,
     ) -> Self {
-        Self { variants, encoded, ..Self::new(full_key) }
+        let mut entry = Self { variants, encoded, ..Self::new(full_key) };
+        let oldest = entry.objects().map(|object| object.revision).min();
+        entry.lower_checked(oldest.unwrap_or(u64::MAX));
+        entry
     }
 
     /// Drops the objects for which `keep` says no.
@@ -109,6 +116,55 @@ impl Entry {
         })
     }
 
+    /// Everything that is stored here: variants, then encoded copies.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = &Arc<Object>> {
+        self.variants.iter().chain(&self.encoded)
+    }
+
+    /// Every purge up to this one has been asked about everything that is stored here.
+    pub(crate) fn checked(&self) -> u64 {
+        self.checked.0.load(Relaxed)
+    }
+
+    /// Purges up to `revision` cover nothing that is stored here.
+    pub(crate) fn raise_checked(&self, revision: u64) {
+        self.checked.0.fetch_max(revision, Relaxed);
+    }
+
+    /// What has come in was asked about purges up to `revision` only.
+    fn lower_checked(&mut self, revision: u64) {
+        let checked = self.checked.0.get_mut();
+        *checked = revision.min(*checked);
+    }
+
+    /// Does to each object what purges up to `revision` make of it. How many were dropped, and
+    /// how many made stale.
+    pub(crate) fn sift(
+        &mut self,
+        revision: u64,
+        verdict: impl Fn(&Object) -> Verdict,
+    ) -> (u64, u64) {
+        let (mut dropped, mut softened) = (0, 0);
+        let mut sift = |object: &Arc<Object>| {
+            let head = match verdict(object) {
+                Verdict::Clean => return Some(object.clone()),
+                Verdict::Gone => {
+                    dropped += 1;
+                    return None;
+                }
+                Verdict::Stale(since_mono_ms) => object.stale_since(since_mono_ms, revision),
+                Verdict::Validate => Head { revision, ..object.expired() },
+            };
+            softened += 1;
+            Some(Arc::new(object.with_head(head)))
+        };
+        self.variants = self.variants.iter().filter_map(&mut sift).collect();
+        self.encoded = self.encoded.iter().filter_map(&mut sift).collect();
+        self.drop_orphans();
+        self.checked = Checked(AtomicU64::new(revision));
+        (dropped, softened)
+    }
+
     fn cost(&self) -> usize {
         let objects = self.variants.iter().chain(&self.encoded);
         let lists = (self.variants.capacity() + self.encoded.capacity()) * size_of::<usize>();
@@ -125,6 +181,7 @@ impl Entry {
     /// be shared again. Returns how many variants the maxima pushed out.
     pub(crate) fn put(&mut self, object: Arc<Object>, limits: EntryLimits) -> u64 {
         self.pass_until_mono_ms = 0;
+        self.lower_checked(object.revision);
         self.variants.retain(|old| !supersedes(&object, old));
         self.variants.insert(0, object);
         self.variants.shrink_to_fit();
@@ -160,6 +217,7 @@ impl Entry {
             return false;
         };
         // What was validated last counts as the newest.
+        self.lower_checked(new.revision);
         self.variants.remove(place);
         self.variants.insert(0, new.clone());
         if new.same_validators(old) {
@@ -220,6 +278,16 @@ impl Entry {
             dropped += 1;
         }
         dropped
+    }
+}
+
+/// The purge up to which an entry was checked. It rises while the entry is shared.
+#[derive(Debug)]
+struct Checked(AtomicU64);
+
+impl Clone for Checked {
+    fn clone(&self) -> Self {
+        Self(AtomicU64::new(self.0.load(Relaxed)))
     }
 }
 

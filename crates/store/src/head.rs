@@ -130,6 +130,11 @@ impl Head {
         Self { meta: self.meta.invalidated(), ..self.clone() }
     }
 
+    /// The same head, stale since then at the latest; purges up to `revision` were asked.
+    pub(crate) fn stale_since(&self, since_mono_ms: u64, revision: u64) -> Self {
+        Self { meta: self.meta.stale_since(since_mono_ms), revision, ..self.clone() }
+    }
+
     /// The head of an encoded copy after its source's head was renewed: what describes the
     /// encoded bytes stays, all else is the source's.
     pub(crate) fn following(&self, source: &Self) -> Self {

@@ -144,6 +144,14 @@ impl Memory {
         self.export();
     }
 
+    /// Every entry. Waits for other threads now and then, never long.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (Key, Arc<Entry>)> {
+        self.map.iter().filter_map(|(key, item)| match item {
+            Item::Entry(entry) => Some((key, entry)),
+            Item::Slice(_) => None,
+        })
+    }
+
     /// Removes what is under a key.
     pub(crate) fn remove(&self, key: Key) {
         self.map.remove(&key);

@@ -42,7 +42,7 @@ impl Store {
                         if let Some(entry) = entry.filter(|_| current) {
                             self.memory.put(key, entry.sealed());
                         }
-                        self.entry(key, full_key)
+                        self.entry_under(&shard, key, full_key)
                     });
                     drop(shard);
                     return answer.tell();
@@ -64,14 +64,14 @@ impl Store {
         key: Key,
         full_key: &[u8],
     ) -> Result<Recalling<'a>, Option<Arc<Entry>>> {
-        let _shard = self.shard(key);
-        if let Some(entry) = self.entry(key, full_key) {
+        let shard = self.shard(key);
+        if let Some(entry) = self.entry_under(&shard, key, full_key) {
             return Err(Some(entry));
         }
         match tier.begin_recall(key) {
             Recalling::Waiting(entry) => {
                 self.memory.put(key, entry);
-                Err(self.entry(key, full_key))
+                Err(self.entry_under(&shard, key, full_key))
             }
             Recalling::Nothing => Err(None),
             recalling => Ok(recalling),

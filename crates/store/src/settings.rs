@@ -17,6 +17,9 @@ pub struct Settings {
     pub fills_max: usize,
     /// Variants of one key; beyond it the oldest is dropped.
     pub variants_max: usize,
+    /// Purges that are remembered; beyond it what is older than the oldest of them must be
+    /// validated before it answers.
+    pub purges_max: usize,
 }
 
 impl Default for Settings {
@@ -28,6 +31,7 @@ impl Default for Settings {
             window_bytes: 512 << 10,
             fills_max: 16_384,
             variants_max: 32,
+            purges_max: 1_000_000,
         }
     }
 }

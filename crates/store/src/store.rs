@@ -4,8 +4,7 @@
 //! so under the lock of its table shard, so an invalidation and the end of a fill cannot cross.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, MutexGuard};
 use std::task::Waker;
 
@@ -19,6 +18,7 @@ use crate::fill::{Budget, Fill, FillReader, FillWriter, Found, Matching, Shard, 
 use crate::line::line_start_ms;
 use crate::memory::Memory;
 use crate::object::Object;
+use crate::purge::{Purges, line_revision};
 use crate::settings::Settings;
 use crate::tier::Tier;
 
@@ -62,19 +62,21 @@ pub struct Opened {
 #[derive(Debug)]
 pub struct Store {
     pub(crate) memory: Memory,
-    table: Table,
+    pub(crate) table: Table,
     settings: Settings,
     budget: Arc<Budget>,
     counters: Arc<Counters>,
     seed: KeySeed,
-    revision: AtomicU64,
+    pub(crate) purges: Purges,
     pub(crate) tier: Option<Tier>,
 }
 
 impl Store {
     /// An empty store in memory.
     pub fn new(settings: Settings, counters: Arc<Counters>) -> Arc<Self> {
-        Self::build(settings, counters, random_seed(), None)
+        let seed = random_seed();
+        let purges = Purges::in_memory(seed, settings.purges_max);
+        Self::build(settings, counters, seed, purges, None)
     }
 
     /// A store with what is on disk. Blocks while indexes are read. `wall_ms` is the time of the
@@ -91,15 +93,27 @@ impl Store {
         let queue_bytes_max = disks.queue_bytes_max;
         let (open, report) = Disks::open(&disks, disk_counters.clone());
         let line_ms = line_start_ms(wall_ms, report.time_max_ms);
+        let folders: Vec<_> = report.usable().map(|disk| disk.path.clone()).collect();
+        let least = line_revision(line_ms).max(report.revision_max + 1);
         let opened = Opened { report, line_ms };
         // Without a disk that can be used it is memory alone.
         let store = match open.key_seed() {
             Some(seed) => {
                 let behind = counters.clone();
                 let tier = Tier::start(open, disk_counters, behind, queue_bytes_max, line_ms);
-                Self::build(settings, counters, KeySeed::new(seed), Some(tier))
+                let seed = KeySeed::new(seed);
+                let (purges, notes) = Purges::open(&folders, least, seed, settings.purges_max);
+                for note in notes {
+                    tracing::error!("cache: a journal of purges cannot be used: {note}");
+                }
+                Self::build(settings, counters, seed, purges, Some(tier))
             }
-            None => Self::new(settings, counters),
+            None if disks.disks.is_empty() => Self::new(settings, counters),
+            None => {
+                let seed = random_seed();
+                let purges = Purges::undurable(seed, settings.purges_max);
+                Self::build(settings, counters, seed, purges, None)
+            }
         };
         (store, opened)
     }
@@ -108,6 +122,7 @@ impl Store {
         settings: Settings,
         counters: Arc<Counters>,
         seed: KeySeed,
+        purges: Purges,
         tier: Option<Tier>,
     ) -> Arc<Self> {
         let settings = settings.settled();
@@ -118,7 +133,7 @@ impl Store {
             settings,
             counters,
             seed,
-            revision: AtomicU64::new(0),
+            purges,
             tier,
         })
     }
@@ -222,7 +237,7 @@ impl Store {
         let tags = self.tags(full_key, storable.headers());
         let new = Arc::new(old.with_head(old.renewed(storable, tags, revision)));
         let shard = self.table.shard(key);
-        let current = self.entry(key, full_key);
+        let current = self.entry_under(&shard, key, full_key);
         if current.is_some_and(|entry| entry.variants().iter().any(|kept| Arc::ptr_eq(kept, old))) {
             self.renew(&shard, key, full_key, old, &new);
         }
@@ -286,7 +301,7 @@ impl Store {
 
     /// The number of the last purge. What is asked for from now on is newer than that one.
     pub fn revision(&self) -> u64 {
-        self.revision.load(Acquire)
+        self.purges.revision()
     }
 
     /// The counters it was built with.
@@ -325,9 +340,11 @@ impl Store {
         let mut shard = self.table.shard(fill.key);
         shard.remove(fill);
         // A copy whose source is not here any more says nothing about what may be on disk.
-        let is_orphan = object.derived.is_some() && self.entry(fill.key, &fill.full_key).is_none();
+        let is_orphan = object.derived.is_some()
+            && self.entry_under(&shard, fill.key, &fill.full_key).is_none();
         let kept = !fill.revoked()
             && !is_orphan
+            && !self.is_purged(fill, object)
             && self.update(&shard, fill.key, &fill.full_key, |entry| {
                 if object.derived.is_some() {
                     return entry.put_encoded(object.clone(), limits);
@@ -367,7 +384,7 @@ impl Store {
         new: &Arc<Object>,
     ) {
         // What memory has dropped meanwhile may be on disk: it is renewed another time.
-        let is_here = self.entry(key, full_key).is_some();
+        let is_here = self.entry_under(shard, key, full_key).is_some();
         if is_here && self.update(shard, key, full_key, |entry| entry.renew(old, new)) {
             Counters::add(&self.counters.refreshed);
         }
@@ -381,7 +398,7 @@ impl Store {
         now: Now,
     ) -> Begin {
         let mut shard = self.table.shard(key);
-        let plan = match shard.find(key, full_key, &wanted) {
+        let plan = match shard.find(key, full_key, &wanted, &self.purges) {
             Found::Join(reader) => return Begin::Join(reader),
             Found::Full => {
                 Counters::add(&self.counters.full);
@@ -390,7 +407,7 @@ impl Store {
             Found::Nothing { plan } => {
                 // A fill leaves the table and is stored under this lock: what is in neither place
                 // has not been fetched by anybody.
-                let entry = self.entry(key, full_key);
+                let entry = self.entry_under(&shard, key, full_key);
                 if let Some(object) = entry.as_ref().and_then(|entry| wanted.arrived(entry)) {
                     return Begin::Stored(object);
                 }
@@ -425,26 +442,33 @@ impl Store {
         Some((writer, reader))
     }
 
-    pub(crate) fn entry(&self, key: Key, full_key: &[u8]) -> Option<Arc<Entry>> {
-        self.memory.get(key).filter(|entry| entry.full_key() == full_key)
-    }
-
     /// Changes the entry of a key: copy, change, put. The shard's lock makes it one step.
     fn update<R>(
         &self,
-        _shard: &MutexGuard<'_, Shard>,
+        shard: &MutexGuard<'_, Shard>,
         key: Key,
         full_key: &[u8],
         change: impl FnOnce(&mut Entry) -> R,
     ) -> R {
         // `old` is held to the end, so that what it alone holds is not freed under the map's lock.
-        let old = self.entry(key, full_key);
+        let old = self.entry_under(shard, key, full_key);
         let mut entry = match &old {
             Some(old) => Entry::clone(old),
             None => Entry::new(full_key),
         };
         let result = change(&mut entry);
-        let entry = entry.sealed();
+        self.replace(shard, key, old.as_deref(), entry.sealed());
+        result
+    }
+
+    /// Puts an entry in the place of `old`, in memory and on disk; an empty one removes it.
+    pub(crate) fn replace(
+        &self,
+        _shard: &MutexGuard<'_, Shard>,
+        key: Key,
+        old: Option<&Entry>,
+        entry: Arc<Entry>,
+    ) {
         if !entry.is_empty() {
             self.memory.put(key, entry.clone());
         } else if old.is_some() {
@@ -457,7 +481,6 @@ impl Store {
                 drop(tier.remove(key));
             }
         }
-        result
     }
 }
 

@@ -35,3 +35,10 @@ pub struct DiskReport {
     /// Records not taken over, by reason.
     pub dropped: Vec<(&'static str, u64)>,
 }
+
+impl OpenReport {
+    /// The disks that are used.
+    pub fn usable(&self) -> impl Iterator<Item = &DiskReport> {
+        self.disks.iter().filter(|disk| disk.failed.is_none())
+    }
+}

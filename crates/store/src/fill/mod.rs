@@ -26,7 +26,7 @@ use selvedge_policy::{Coding, Key, SiteRules};
 
 pub(crate) use budget::Budget;
 pub use reader::{FillOutcome, FillReader};
-use state::State;
+use state::{Phase, State};
 pub(crate) use table::{Found, Matching, Shard, Table};
 pub use writer::{FillWriter, Finished};
 
@@ -34,6 +34,7 @@ use crate::entry::Entry;
 use crate::head::Head;
 use crate::lock::lock;
 use crate::object::Object;
+use crate::purge::Purges;
 
 /// What a request wants filled.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +79,7 @@ pub(crate) struct Fill {
     pub(crate) revision: u64,
     pub(crate) started_mono_ms: u64,
     state: Mutex<State>,
-    /// The key was invalidated after this fill began: it must not be stored.
+    /// The key was invalidated or purged after this fill began: it must not be stored.
     revoked: AtomicBool,
 }
 
@@ -107,6 +108,21 @@ impl Fill {
     /// Written and read under the lock of the table shard.
     pub(crate) fn revoked(&self) -> bool {
         self.revoked.load(Ordering::Acquire)
+    }
+
+    /// Whether a purge since it began covers what it brings, or may cover it: then nobody joins it
+    /// any more, and if that is certain it is not stored.
+    fn is_outdated(&self, state: &State, purges: &Purges) -> bool {
+        let head = match &state.phase {
+            Phase::Open(head) | Phase::Finished { head, .. } => Some(head),
+            Phase::Waiting | Phase::Answered(_) | Phase::Passed | Phase::Failed(_) => None,
+        };
+        let tags = head.map(|head| &*head.tags);
+        let covered = purges.covers(&self.full_key, tags, self.revision);
+        if covered == Some(true) {
+            self.revoked.store(true, Ordering::Release);
+        }
+        covered != Some(false)
     }
 
     /// It will not be stored. Returns the writer's waker: it may want to give up.

@@ -16,6 +16,7 @@ use super::{Fill, Wanted};
 use crate::head::Derived;
 use crate::lock::lock;
 use crate::memory::BuildKeyHasher;
+use crate::purge::Purges;
 
 const SHARDS: usize = 64;
 
@@ -71,11 +72,24 @@ impl Table {
     pub(crate) fn shard(&self, key: Key) -> MutexGuard<'_, Shard> {
         lock(&self.0[(key.0 >> 96) as usize % SHARDS])
     }
+
+    /// The purge up to which the oldest fill that may be stored knows of purges.
+    pub(crate) fn oldest_revision(&self) -> Option<u64> {
+        self.0.iter().filter_map(|shard| lock(shard).oldest_revision()).min()
+    }
 }
 
 impl Shard {
     /// Looks for a fill to join.
-    pub(crate) fn find(&self, key: Key, full_key: &[u8], wanted: &Wanted<'_>) -> Found {
+    /// A fill that began before a purge which covers what it brings, or may cover it as far as is
+    /// known, is not for requests that come after the purge.
+    pub(crate) fn find(
+        &self,
+        key: Key,
+        full_key: &[u8],
+        wanted: &Wanted<'_>,
+        purges: &Purges,
+    ) -> Found {
         let Some(running) = self.0.get(&key) else { return Found::Nothing { plan: None } };
         let (mut plan, mut asked) = (None, Asked::default());
         for running in running.iter().rev() {
@@ -87,7 +101,9 @@ impl Shard {
             }
             if running.matching.is_for(wanted, &mut asked) {
                 let mut state = lock(&running.fill.state);
-                if !state.joinable() {
+                // An encoded copy is as old as its source, which its asker has just found.
+                let fetched = matches!(wanted, Wanted::Request { .. });
+                if !state.joinable() || fetched && running.fill.is_outdated(&state, purges) {
                     continue;
                 }
                 return match state.readers.join() {
@@ -97,6 +113,11 @@ impl Shard {
             }
         }
         if running.len() >= FILLS_PER_KEY_MAX { Found::Full } else { Found::Nothing { plan } }
+    }
+
+    /// The purge up to which the oldest of these fills knows of purges.
+    pub(crate) fn oldest_revision(&self) -> Option<u64> {
+        self.0.values().flatten().map(|running| running.fill.revision).min()
     }
 
     /// Adds a fill that just began.
