@@ -119,6 +119,22 @@ impl Memory {
         }
     }
 
+    /// The entry of a key, without counting as use.
+    pub(crate) fn peek(&self, key: Key) -> Option<Arc<Entry>> {
+        match self.map.peek(&key)? {
+            Item::Entry(entry) => Some(entry),
+            Item::Slice(_) => None,
+        }
+    }
+
+    /// What is kept of a slice, without counting as use.
+    pub(crate) fn peek_slice(&self, id: SliceId) -> Option<Arc<Piece>> {
+        match self.map.peek(&id.key())? {
+            Item::Slice(piece) if piece.id() == id => Some(piece),
+            Item::Slice(_) | Item::Entry(_) => None,
+        }
+    }
+
     /// Puts an entry, in the place of the one that was there.
     pub(crate) fn put(&self, key: Key, entry: Arc<Entry>) {
         self.insert(key, Item::Entry(entry));
