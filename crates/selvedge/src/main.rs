@@ -3,6 +3,7 @@
 //! Everything that can be wrong with a command or a file is found before a socket is bound.
 
 mod admin;
+mod cache;
 mod cli;
 mod demo;
 mod prepare;

@@ -1,6 +1,7 @@
 //! Everything a start needs from files, read and checked before a socket is bound: `selvedge check`
 //! is this and no more.
 
+use crate::cache;
 use crate::problem::Problem;
 use crate::role::Role;
 use selvedge_config::Config;
@@ -96,6 +97,7 @@ pub(crate) fn prepare(file: &Path, role: Role, trusted: &Trusted) -> Result<Prep
         let (_, found) = Certificates::from_pem(&certificates, now_wall_s)?;
         warnings.extend(found.iter().map(ToString::to_string));
     }
+    warnings.extend(cache::doubts(&config, &files));
     let prepared = Prepared { config, certificates, warnings, files };
     prepared.try_log()?;
     prepared.try_plan(trusted)?;

@@ -28,6 +28,8 @@ pub(crate) enum Problem {
     Bind(BindError),
     /// The access log cannot be opened.
     Log(io::Error),
+    /// Another process has this folder of the cache.
+    DiskInUse(PathBuf),
     /// Something that should not fail did.
     System(&'static str, io::Error),
     /// A worker ended although nobody asked it to.
@@ -42,7 +44,11 @@ impl Problem {
         match self {
             Self::Read(..) | Self::Config(_) | Self::Tls(_) | Self::Restart(_) => USAGE,
             Self::Bind(BindError::NoCertificates) => USAGE,
-            Self::Bind(_) | Self::Log(_) | Self::System(..) | Self::DemoEnded(_) => TRY_AGAIN,
+            Self::Bind(_)
+            | Self::Log(_)
+            | Self::DiskInUse(_)
+            | Self::System(..)
+            | Self::DemoEnded(_) => TRY_AGAIN,
             Self::WorkerLost => BUG,
         }
     }
@@ -61,6 +67,11 @@ impl fmt::Display for Problem {
             ),
             Self::Bind(error) => error.fmt(f),
             Self::Log(error) => write!(f, "cannot open the access log: {error}"),
+            Self::DiskInUse(path) => write!(
+                f,
+                "the cache folder {} is in use by another process; each process needs its own",
+                path.display()
+            ),
             Self::System(what, error) => write!(f, "{what}: {error}"),
             Self::WorkerLost => f.write_str("a worker ended by itself: this is a bug"),
             Self::DemoEnded(part) => write!(f, "the {part} of the demo ended by itself"),

@@ -1,5 +1,6 @@
 //! Taking over another configuration while running: all of it, or nothing.
 
+use crate::cache::Cache;
 use crate::prepare::{Prepared, Trusted, prepare};
 use crate::problem::Problem;
 use crate::role::Role;
@@ -16,6 +17,7 @@ pub(crate) struct Reloader {
     pub(crate) role: Role,
     pub(crate) config: Config,
     pub(crate) node: Arc<Node>,
+    pub(crate) cache: Cache,
     pub(crate) certificates: Option<Certificates>,
     pub(crate) trusted: Trusted,
     pub(crate) access_log: Arc<AccessLog>,
@@ -23,6 +25,11 @@ pub(crate) struct Reloader {
 }
 
 impl Reloader {
+    /// What is to be done now and then while the node runs.
+    pub(crate) fn tick(&self) {
+        self.cache.store.set_now(self.clock.now_mono_ms());
+    }
+
     /// Reads the file again and serves what it says. On an error everything stays as it is.
     pub(crate) fn reload(&mut self) -> Result<Vec<String>, Problem> {
         let Prepared { config, certificates, warnings, files } =
@@ -39,6 +46,7 @@ impl Reloader {
             serving.replace_pem(&certificates, self.clock.now_wall_s())?;
         }
         self.node.reload(&config, &|file, trust| self.trusted.load(&files, file, trust))?;
+        self.cache.reload(&config);
         self.config = config;
         Ok(warnings)
     }

@@ -1,6 +1,7 @@
 //! A role from its configuration file to its end: prepare, bind, serve, reload, drain.
 
 use crate::admin::Admin;
+use crate::cache::Cache;
 use crate::cli::RoleArgs;
 use crate::prepare::{Prepared, Trusted, prepare};
 use crate::problem::Problem;
@@ -13,7 +14,6 @@ use selvedge_net::{
     Limits, Running, Server, Settings, Timeouts,
 };
 use selvedge_proxy::{Node, Parts};
-use selvedge_store::{CounterKind, Store};
 use selvedge_telemetry::{
     AccessLog, AccessSettings, DiagnosticsFormat, LogFormat, LogTarget, Sample, Telemetry,
     install_diagnostics,
@@ -25,6 +25,8 @@ use std::time::Duration;
 
 /// How often a running node looks whether its workers are still there.
 const WATCH: Duration = Duration::from_millis(500);
+/// Least time for the cache on disk to be closed in, however long requests took to end.
+const CACHE_CLOSE_MIN: Duration = Duration::from_secs(2);
 /// How long the last lines of the access log may take to be written.
 const LOG_FLUSH: Duration = Duration::from_secs(5);
 
@@ -69,27 +71,29 @@ impl Service {
     ) -> Result<Self, Problem> {
         let Prepared { config, certificates, warnings, files } = prepared;
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        let clock = Clock::start();
         let certificates = if certificates.is_empty() {
             None
         } else {
-            Some(Certificates::from_pem(&certificates, clock.now_wall_s())?.0)
+            Some(Certificates::from_pem(&certificates, Clock::start().now_wall_s())?.0)
         };
         let telemetry = Telemetry::new(config.node.name.as_str());
         let counters = Arc::new(Counters::default());
-        let store = store(&config);
-        register(&telemetry, &counters, &store, certificates.as_ref());
+        register(&telemetry, &counters, certificates.as_ref());
+        // Whoever asks is told that this node lives and takes no traffic yet, while disks are read.
+        let side_door = config.admin.listen.map(|address| open_side_door(address, &telemetry));
+        let side_door = side_door.transpose()?;
+        let (cache, clock) = Cache::open(&config, &files)?;
+        cache.register(&telemetry);
         let access_log =
             AccessLog::open(access_settings(&config, &files), &telemetry).map_err(Problem::Log)?;
         let parts = Parts {
-            store,
+            store: Arc::clone(&cache.store),
             telemetry: Arc::clone(&telemetry),
             access_log: Arc::clone(&access_log),
             clock,
         };
         let load_trust = |file: &Path, trust| trusted.load(&files, file, trust);
         let node = Node::new(parts, &config, &load_trust)?;
-        let side_door = config.admin.listen.map(admin_server).transpose()?;
         let server = Server::bind(settings(&config, certificates.clone(), &counters))?;
         for address in server.http_addresses() {
             process::say(&format!("listening http {address}"));
@@ -97,16 +101,6 @@ impl Service {
         for address in server.https_addresses() {
             process::say(&format!("listening https {address}"));
         }
-        let side_door = match side_door {
-            Some(server) => {
-                for address in server.http_addresses() {
-                    process::say(&format!("listening admin {address}"));
-                }
-                let telemetry = Arc::clone(&telemetry);
-                Some(server.run(move |_| Admin::new(Arc::clone(&telemetry)))?)
-            }
-            None => None,
-        };
         let upstream = ClientShared::new(client_settings(&config), ClientTls::load(&[])?, counters);
         let serving = Arc::clone(&node);
         let traffic = server.run(move |worker| {
@@ -118,8 +112,17 @@ impl Service {
         tracing::info!(node = %config.node.name, role = role.word(), "serving");
         let file = args.config.clone();
         let log = Arc::clone(&access_log);
-        let reloader =
-            Reloader { file, role, config, node, certificates, trusted, access_log: log, clock };
+        let reloader = Reloader {
+            file,
+            role,
+            config,
+            node,
+            cache,
+            certificates,
+            trusted,
+            access_log: log,
+            clock,
+        };
         Ok(Self { telemetry, access_log, traffic, side_door, reloader })
     }
 
@@ -132,6 +135,7 @@ impl Service {
                     Wish::Drain => break,
                 },
                 () = tokio::time::sleep(WATCH) => {
+                    self.reloader.tick();
                     if self.traffic.lost_worker() {
                         return Err(Problem::WorkerLost);
                     }
@@ -157,6 +161,7 @@ impl Service {
     /// Takes no more connections, finishes what runs, and ends. A second wish ends it at once.
     async fn drain(self, signals: &mut Signals) -> Result<(), Problem> {
         let limit = self.reloader.config.node.drain_timeout;
+        let ends_at = tokio::time::Instant::now() + limit;
         process::say(&format!("draining, at most {} s", limit.as_secs()));
         self.telemetry.set_ready(false);
         self.traffic.drain(limit);
@@ -175,12 +180,34 @@ impl Service {
             side_door.drain(Duration::ZERO);
             let _ = side_door.join();
         }
+        let left = ends_at.saturating_duration_since(tokio::time::Instant::now());
+        tokio::select! {
+            in_time = self.reloader.cache.close(left.max(CACHE_CLOSE_MIN)) => if !in_time {
+                tracing::warn!("the cache on disk was not closed in time");
+            },
+            () = second_drain(signals) => tracing::warn!("the cache on disk was not closed"),
+        }
         if !self.access_log.flush(LOG_FLUSH) {
             tracing::warn!("the last lines of the access log were not written");
         }
         process::say(if clean { "ended" } else { "ended, some requests were cut off" });
         Ok(())
     }
+}
+
+/// Opens the side door: before all else, so that readiness can be asked for.
+fn open_side_door(address: SocketAddr, telemetry: &Arc<Telemetry>) -> Result<Running, Problem> {
+    let server = admin_server(address)?;
+    for address in server.http_addresses() {
+        process::say(&format!("listening admin {address}"));
+    }
+    let telemetry = Arc::clone(telemetry);
+    Ok(server.run(move |_| Admin::new(Arc::clone(&telemetry)))?)
+}
+
+/// Waits until someone wants the end for the second time.
+async fn second_drain(signals: &mut Signals) {
+    while signals.next().await != Wish::Drain {}
 }
 
 fn admin_server(address: SocketAddr) -> Result<Server, Problem> {
@@ -241,18 +268,6 @@ fn client_settings(config: &config::Config) -> ClientSettings {
     }
 }
 
-fn store(config: &config::Config) -> Arc<Store> {
-    let settings = selvedge_store::Settings {
-        memory_bytes: config.cache.memory.bytes(),
-        object_bytes_max: config.cache.object_max().bytes(),
-        fill_bytes_max: config.cache.fill_max().bytes(),
-        fills_max: config.limits.fills,
-        variants_max: config.limits.variants,
-        ..selvedge_store::Settings::default()
-    };
-    Store::new(settings, Arc::default())
-}
-
 fn access_settings(config: &config::Config, files: &crate::prepare::Files) -> AccessSettings {
     AccessSettings {
         target: match &config.log.access {
@@ -273,7 +288,6 @@ fn access_settings(config: &config::Config, files: &crate::prepare::Files) -> Ac
 fn register(
     telemetry: &Arc<Telemetry>,
     counters: &Arc<Counters>,
-    store: &Arc<Store>,
     certificates: Option<&Certificates>,
 ) {
     let net = Arc::clone(counters);
@@ -290,17 +304,6 @@ fn register(
         net.each_refusal(&mut |word, value| {
             let help = "Requests refused for their framing or form, by reason";
             each(Sample::counter("malformed_requests", help, value).label("reason", word));
-        });
-    });
-    let store = Arc::clone(store);
-    telemetry.register_source("store", move |each| {
-        store.counters().each(&mut |name, help, kind, value| {
-            each(match kind {
-                CounterKind::Counter => {
-                    Sample::counter(name.trim_end_matches("_total"), help, value)
-                }
-                CounterKind::Gauge => Sample::gauge(name, help, value as f64),
-            });
         });
     });
     if let Some(certificates) = certificates.cloned() {

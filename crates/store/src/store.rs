@@ -250,10 +250,11 @@ impl Store {
         self.update(&shard, key, full_key, |entry| entry.pass_until(until_mono_ms));
     }
 
-    /// Tells what time it is, for what is written down; to be called every second or so.
-    pub fn set_now(&self, now: Now) {
+    /// Tells what time it is on the monotonic clock, for what is written down; to be called every
+    /// second or so.
+    pub fn set_now(&self, mono_ms: u64) {
         if let Some(tier) = &self.tier {
-            tier.set_now(now.mono_ms);
+            tier.set_now(mono_ms);
         }
     }
 

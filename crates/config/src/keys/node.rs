@@ -28,8 +28,9 @@ section! {
 
     drain_timeout: Duration = duration("0s", "1h"), (= "30s"), Reload,
         "How long requests that run may go on after a stop was asked for.",
-        "The process stops accepting at once, lets what runs finish, and ends after this time at \
-         the latest. Keep it below the time after which the service manager kills.";
+        "The process stops accepting at once, lets what runs finish, writes what is for disk, and \
+         ends after this time; with a cache on disk it may take two seconds more. Keep it below \
+         the time after which the service manager kills.";
 }
 
 section! {

@@ -20,6 +20,8 @@ pub struct DiskReport {
     pub path: PathBuf,
     /// Why it is not used; `None` when it is.
     pub failed: Option<String>,
+    /// Whether it is not used because another process has it.
+    pub in_use: bool,
     /// Whether the snapshot of the index was used; if not, everything was scanned.
     pub snapshot: bool,
     /// Why everything that was on it was thrown away; `None` when nothing was.
