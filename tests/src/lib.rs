@@ -7,6 +7,7 @@
 pub mod answer;
 pub mod client;
 pub mod config;
+pub mod crash;
 pub mod crowd;
 pub mod h2;
 pub mod log;

@@ -69,9 +69,27 @@ impl Node {
         Self::start("edge", config, Some(files_max))
     }
 
+    /// Starts an edge and does not wait for anything: it has no addresses, it can be ended.
+    #[must_use]
+    #[track_caller]
+    pub fn edge_not_awaited(config: &NodeConfig) -> Self {
+        Self::spawn("edge", config)
+    }
+
     /// Starts a role and waits until it is ready.
     #[track_caller]
     fn start(verb: &str, config: &NodeConfig, files_max: Option<u64>) -> Self {
+        let mut node = Self::spawn(verb, config);
+        node.await_ready();
+        if let Some(files) = files_max {
+            let limit = Rlimit { current: Some(files), maximum: Some(files) };
+            prlimit(Some(node.pid()), Resource::Nofile, limit).expect("a lower limit is allowed");
+        }
+        node
+    }
+
+    #[track_caller]
+    fn spawn(verb: &str, config: &NodeConfig) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("node.toml");
         std::fs::write(&file, config.render(folder.path())).expect("the folder can be written");
@@ -87,7 +105,7 @@ impl Node {
             .expect("the binary starts");
         let stdout = Lines::gather(child.stdout.take().expect("stdout is piped"));
         let stderr = Lines::gather(child.stderr.take().expect("stderr is piped"));
-        let mut node = Self {
+        Self {
             child,
             name: config.name().to_owned(),
             folder,
@@ -97,13 +115,7 @@ impl Node {
             https: Vec::new(),
             admin: None,
             ended: None,
-        };
-        node.await_ready();
-        if let Some(files) = files_max {
-            let limit = Rlimit { current: Some(files), maximum: Some(files) };
-            prlimit(Some(node.pid()), Resource::Nofile, limit).expect("a lower limit is allowed");
         }
-        node
     }
 
     #[track_caller]

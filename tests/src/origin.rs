@@ -169,6 +169,13 @@ impl Origin {
         locked(&self.state.violations).clear();
     }
 
+    /// Forgets what it has recorded so far, for a test that makes very many requests; not the
+    /// violations.
+    pub fn forget(&self) {
+        locked(&self.state.requests).clear();
+        locked(&self.state.connections).clear();
+    }
+
     /// From now on (or no longer) accepts connections and reads nothing from them.
     pub fn deaf(&self, deaf: bool) {
         self.state.deaf.store(deaf, Ordering::SeqCst);

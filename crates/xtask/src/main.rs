@@ -6,6 +6,7 @@
 
 mod bench;
 mod conformance;
+mod crash;
 mod failure;
 mod gate;
 mod generated;
@@ -45,6 +46,11 @@ enum Command {
     Gen,
     /// Run the http-cache-tests suite through an edge and compare with what is expected.
     Conformance(conformance::Options),
+    /// Kill a node with a disk again and again under load, and judge all that it serves.
+    ///
+    /// Prints the seed; the same seed makes the same requests, kills and damage. Exit code 1 and
+    /// the URL when an answer was wrong.
+    Crash(crash::Options),
     /// Measure against other servers; without a name, list what can be measured.
     Bench(bench::Options),
 }
@@ -59,6 +65,7 @@ fn main() -> ExitCode {
             Command::Tidy => tidy::run(),
             Command::Gen => generated::write(),
             Command::Conformance(options) => conformance::run(&options),
+            Command::Crash(options) => crash::run(&options),
             Command::Bench(options) => bench::run(&options),
         }
     });
