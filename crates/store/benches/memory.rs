@@ -1,4 +1,5 @@
-//! The memory tier's candidates on the path of a hit: `cargo bench -p selvedge-store`.
+//! The memory tier's candidates on the path of a hit:
+//! `cargo bench -p selvedge-store --bench memory [-- --json FILE]`.
 //!
 //! Every thread looks keys up as a server does: a few keys are asked for most of the time, all of
 //! them are there, and some share of the operations inserts a new key into the full cache. Rounds
@@ -237,6 +238,7 @@ fn main() {
         "| threads | inserts | moka ns/op | of a hit | quick_cache ns/op | of a hit \
          | quick_cache, 2 shards | of a hit |\n|---|---|---|---|---|---|---|---|\n",
     );
+    let mut rows = Vec::new();
     let share = |ns: f64| ns / HIT_NS * 100.0;
     for threads in [1, 2] {
         for (inserts, every) in [("none", 0), ("1 %", 100), ("10 %", 10)] {
@@ -247,7 +249,14 @@ fn main() {
                 two.push(round::<Quick<2>>(threads, every, salt));
             }
             let _ = write!(table, "| {threads} | {inserts} |");
-            for ns in [median(moka), median(quick), median(two)] {
+            let (moka, quick, two) = (median(moka), median(quick), median(two));
+            rows.push(format!(
+                "{{\"work\": \"memory map, {threads} threads, inserts {inserts}\", \"measure\": \
+                 \"cpu_per_operation\", \"unit\": \"ns\", \"ours\": {quick:.1}, \"peers\": \
+                 {{\"moka\": {moka:.1}}}, \"aim\": \"<= best peer\", \"met\": {}}}",
+                quick <= moka
+            ));
+            for ns in [moka, quick, two] {
                 let _ = write!(table, " {ns:.0} | {:.1} % |", share(ns));
             }
             table.push('\n');
@@ -264,4 +273,9 @@ fn main() {
     }
     // The harness of `cargo bench` reads standard output.
     let _ = std::io::stdout().write_all(table.as_bytes());
+    let mut arguments = std::env::args().skip_while(|argument| argument != "--json");
+    if let Some(file) = arguments.nth(1) {
+        let written = std::fs::write(file, format!("[{}]\n", rows.join(",\n")));
+        written.expect("the file can be written");
+    }
 }

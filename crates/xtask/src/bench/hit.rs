@@ -8,13 +8,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::measure::{Figures, Load, median, round};
-use super::peers::{Contestant, OURS, PEERS, Stage};
+use super::peers::{Contestant, OURS, Stage, Storage, contestants};
 use super::{Aim, Options, Row};
 use crate::failure::Failure;
 use crate::node::target;
 use crate::packages::{FOR_BENCH, ensure};
 use crate::process::Task;
 use crate::say;
+
+/// The peers, in the order in which they take turns.
+const PEERS: [&str; 3] = ["nginx", "varnish", "trafficserver"];
 
 /// Something to measure.
 #[derive(Debug)]
@@ -73,29 +76,15 @@ pub(super) fn run(options: &Options) -> Result<Vec<Row>, Failure> {
     if std::thread::available_parallelism()?.get() < 2 {
         return Err(Failure::new("two cores are needed: one for the server, one for the load"));
     }
-    let mut stage = Stage::new(&target().join("bench").join("hit"), &FILES)?;
-    let mut contestants = start(options, &stage)?;
+    let folder = target().join("bench").join("hit");
+    let mut stage = Stage::new(&folder, &FILES, Storage::Memory)?;
+    let mut contestants = contestants(options, &stage, &PEERS)?;
     let mut rows = Vec::new();
-    let wanted = |work: &&Work| options.work.as_ref().is_none_or(|text| work.name.contains(text));
-    for work in WORKS.iter().filter(wanted) {
+    for work in WORKS.iter().filter(|work| options.wants(work.name)) {
         say(&format!("\n{}", work.name));
         rows.extend(measure(work, options, &mut stage, &mut contestants)?);
     }
     Ok(rows)
-}
-
-fn start(options: &Options, stage: &Stage) -> Result<Vec<Contestant>, Failure> {
-    if let Some(unknown) =
-        options.peers.iter().flatten().find(|name| !PEERS.contains(&name.as_str()))
-    {
-        let known = PEERS.join(", ");
-        return Err(Failure::new(format!("no peer is called {unknown}; there are {known}")));
-    }
-    let wanted = |name: &&str| {
-        options.peers.as_ref().is_none_or(|names| names.iter().any(|wanted| wanted == name))
-    };
-    let ours = (!options.peers_only).then_some(OURS);
-    ours.into_iter().chain(PEERS.into_iter().filter(wanted)).map(|name| stage.start(name)).collect()
 }
 
 fn measure(
@@ -158,7 +147,7 @@ fn url(work: &Work, contestant: &Contestant) -> Option<String> {
 /// Asks until the object is stored; checks protocol, status and length.
 fn fill(work: &Work, url: &str) -> Result<(), Failure> {
     let version = match work.load {
-        Load::Http1 { .. } => ("--http1.1", "1.1"),
+        Load::Http1 { .. } | Load::Walk { .. } => ("--http1.1", "1.1"),
         Load::Http2 { .. } => ("--http2", "2"),
     };
     let bytes = FILES.iter().find(|(name, _)| work.path.ends_with(name)).map_or(0, |file| file.1);
@@ -200,16 +189,16 @@ fn rows(work: &Work, figures: &BTreeMap<&str, Vec<Figures>>) -> Vec<Row> {
         .map(|(measure, unit, judged, figure)| {
             let of = |rounds: &Vec<Figures>| median(rounds.iter().map(figure).collect());
             Row {
-                work: work.name,
-                measure,
-                unit,
+                work: work.name.to_owned(),
+                measure: (*measure).to_owned(),
+                unit: (*unit).to_owned(),
                 ours: figures.get(OURS).map(of),
                 peers: figures
                     .iter()
                     .filter(|(name, _)| **name != OURS)
                     .map(|(name, rounds)| ((*name).to_owned(), of(rounds)))
                     .collect(),
-                aim: judged.then_some(work.aim),
+                aim: judged.then(|| work.aim.clone()),
             }
         })
         .collect()

@@ -14,6 +14,8 @@ use crate::process::Task;
 pub(super) enum Load {
     /// wrk: HTTP/1.1, with so many connections.
     Http1 { connections: u32 },
+    /// The same, with a script that chooses the URLs: this file in the folder of the benchmark.
+    Walk { connections: u32, script: &'static str },
     /// h2load: HTTP/2, with so many connections of so many streams.
     Http2 { connections: u32, streams: u32 },
 }
@@ -28,7 +30,7 @@ pub(super) struct Figures {
 
 /// The core of the server; the load generator gets the next one.
 pub(super) const SERVER_CORE: usize = 0;
-const LOAD_CORE: usize = 1;
+pub(super) const LOAD_CORE: usize = 1;
 
 /// Puts load on `url` for `seconds`; `server` is the process whose time is counted.
 pub(super) fn round(
@@ -39,20 +41,20 @@ pub(super) fn round(
     work: &Path,
 ) -> Result<Figures, Failure> {
     let before = cpu_us(server)?;
-    let answer = generate(load, url, seconds, None)?;
+    let answer = generate(load, url, seconds, None, work)?;
     let used_us = cpu_us(server)?.saturating_sub(before);
     let (requests, requests_per_second) = match load {
-        Load::Http1 { .. } => read_wrk(&answer)?,
+        Load::Http1 { .. } | Load::Walk { .. } => read_wrk(&answer)?,
         Load::Http2 { .. } => read_h2load(&answer)?,
     };
     let p99_us = match load {
-        Load::Http1 { .. } => wrk_p99_us(&answer)?,
+        Load::Http1 { .. } | Load::Walk { .. } => wrk_p99_us(&answer)?,
         // h2load gives no percentiles, but writes each request down when told to; that slows it,
         // so it is done in a short run of its own.
         Load::Http2 { .. } => {
             let log = work.join("h2load.log");
             let _ = fs::remove_file(&log);
-            generate(load, url, seconds.div_ceil(4), Some(&log))?;
+            generate(load, url, seconds.div_ceil(4), Some(&log), work)?;
             h2load_p99_us(&fs::read_to_string(&log).map_err(Failure::at(&log))?)?
         }
     };
@@ -63,11 +65,17 @@ pub(super) fn round(
     })
 }
 
-fn generate(load: Load, url: &str, seconds: u32, log: Option<&Path>) -> Result<String, Failure> {
+fn generate(
+    load: Load,
+    url: &str,
+    seconds: u32,
+    log: Option<&Path>,
+    work: &Path,
+) -> Result<String, Failure> {
     let core = LOAD_CORE.to_string();
     let mut arguments = vec!["-c".to_owned(), core];
     match load {
-        Load::Http1 { connections } => {
+        Load::Http1 { connections } | Load::Walk { connections, .. } => {
             arguments.extend(["wrk", "-t1", "--latency"].map(str::to_owned));
             arguments.extend([format!("-c{connections}"), format!("-d{seconds}s")]);
         }
@@ -76,6 +84,9 @@ fn generate(load: Load, url: &str, seconds: u32, log: Option<&Path>) -> Result<S
             arguments.extend([format!("-c{connections}"), format!("-m{streams}")]);
             arguments.push(format!("-D{seconds}"));
         }
+    }
+    if let Load::Walk { script, .. } = load {
+        arguments.extend(["-s".to_owned(), text(&work.join(script))?.to_owned()]);
     }
     if let Some(log) = log {
         arguments.push(format!("--log-file={}", text(log)?));

@@ -8,6 +8,7 @@
 mod hit;
 mod measure;
 mod peers;
+mod store;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -39,6 +40,19 @@ pub(crate) struct Options {
     /// Leave our own server out: to try the peers.
     #[arg(long)]
     peers_only: bool,
+    /// Fewer objects and bytes: to see that it runs.
+    #[arg(long)]
+    quick: bool,
+    /// How many objects a node starts with in `store`.
+    #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    entries: u64,
+}
+
+impl Options {
+    /// Whether a work of this name is wanted.
+    fn wants(&self, work: &str) -> bool {
+        self.work.as_ref().is_none_or(|text| work.contains(text))
+    }
 }
 
 /// A benchmark.
@@ -48,28 +62,40 @@ struct Bench {
     run: fn(&Options) -> Result<Vec<Row>, Failure>,
 }
 
-const BENCHES: &[Bench] = &[Bench {
-    name: "hit",
-    about: "cost of a cache hit: requests/s, CPU per request and p99 against nginx, Varnish, \
-            Traffic Server",
-    run: hit::run,
-}];
+const BENCHES: &[Bench] = &[
+    Bench {
+        name: "hit",
+        about: "cost of a cache hit: requests/s, CPU per request and p99 against nginx, Varnish, \
+                Traffic Server",
+        run: hit::run,
+    },
+    Bench {
+        name: "store",
+        about: "the disk tier: hits from disk against nginx and Traffic Server, cold reads, fill \
+                against dd, start, index, replacement, purges",
+        run: store::run,
+    },
+];
 
 /// What a figure should reach.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 enum Aim {
     /// At most this part of the figure of the peer.
     PartOf(f64, &'static str),
+    /// At least this part of the figure of the peer.
+    AtLeastPartOf(f64, &'static str),
     /// At most the smallest figure of any peer.
     BestPeer,
+    /// Judged by who measured: the aim in words, and whether it is met.
+    Judged(String, bool),
 }
 
 /// One figure of a work: ours and everyone else's.
 #[derive(Debug, Clone, PartialEq)]
 struct Row {
-    work: &'static str,
-    measure: &'static str,
-    unit: &'static str,
+    work: String,
+    measure: String,
+    unit: String,
     /// None when our server was left out.
     ours: Option<f64>,
     /// A peer that cannot do this work is not in it.
@@ -81,11 +107,16 @@ impl Row {
     /// The aim in words and whether it is met; none when a figure it needs was not measured.
     fn judged(&self) -> Option<(String, bool)> {
         let ours = self.ours?;
-        match self.aim? {
+        match self.aim.as_ref()? {
             Aim::PartOf(part, peer) => {
-                let theirs = self.peers.get(peer)?;
+                let theirs = self.peers.get(*peer)?;
                 Some((format!("<= {part} x {peer}"), ours <= part * theirs))
             }
+            Aim::AtLeastPartOf(part, peer) => {
+                let theirs = self.peers.get(*peer)?;
+                Some((format!(">= {part} x {peer}"), ours >= part * theirs))
+            }
+            Aim::Judged(aim, met) => Some((aim.clone(), *met)),
             Aim::BestPeer => {
                 let best = self.peers.values().copied().reduce(f64::min)?;
                 Some(("<= best peer".to_owned(), ours <= best))
@@ -108,7 +139,7 @@ impl Row {
 
     fn print(&self) {
         let ours = self.ours.map_or_else(|| "-".to_owned(), |ours| format!("{ours:.1}"));
-        let mut line = format!("{:26} {:17} {:6} {ours:>10}", self.work, self.measure, self.unit);
+        let mut line = format!("{:32} {:17} {:6} {ours:>10}", self.work, self.measure, self.unit);
         for (name, theirs) in &self.peers {
             let ratio =
                 self.ours.map_or_else(String::new, |ours| format!(" ({:.2})", ours / theirs));
@@ -131,10 +162,12 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     };
     let bench = BENCHES.iter().find(|bench| bench.name == name);
     let bench = bench.ok_or_else(|| Failure::new(format!("no benchmark is called {name}")))?;
+    let folder = target().join("bench");
+    fs::create_dir_all(&folder).map_err(Failure::at(&folder))?;
     let rows = (bench.run)(options)?;
     say("\nmedians of all rounds; in brackets ours divided by theirs");
     rows.iter().for_each(Row::print);
-    let path = target().join("bench").join(format!("{name}.json"));
+    let path = folder.join(format!("{name}.json"));
     let rows: Vec<Value> = rows.iter().map(Row::json).collect();
     fs::write(&path, serde_json::to_string_pretty(&rows)? + "\n").map_err(Failure::at(&path))?;
     say(&format!("wrote {}", path.display()));
@@ -148,18 +181,22 @@ mod tests {
     fn row(ours: Option<f64>, aim: Option<Aim>) -> Row {
         let peers = [("nginx", 10.0), ("varnish", 8.0)];
         let peers = peers.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
-        Row { work: "w", measure: "cpu_per_request", unit: "us", ours, peers, aim }
+        let [work, measure, unit] = ["w", "cpu_per_request", "us"].map(str::to_owned);
+        Row { work, measure, unit, ours, peers, aim }
     }
 
     #[test]
     fn an_aim_is_met_or_not_or_cannot_be_judged() {
-        let part = Some(Aim::PartOf(0.6, "nginx"));
+        let part = || Some(Aim::PartOf(0.6, "nginx"));
         let met = |row: Row| row.judged().map(|(_, met)| met);
-        assert_eq!(met(row(Some(6.0), part)), Some(true));
-        assert_eq!(met(row(Some(6.1), part)), Some(false));
+        assert_eq!(met(row(Some(6.0), part())), Some(true));
+        assert_eq!(met(row(Some(6.1), part())), Some(false));
+        assert_eq!(met(row(Some(8.0), Some(Aim::AtLeastPartOf(0.8, "nginx")))), Some(true));
+        assert_eq!(met(row(Some(7.9), Some(Aim::AtLeastPartOf(0.8, "nginx")))), Some(false));
+        assert_eq!(met(row(Some(8.0), Some(Aim::Judged("<= 3".into(), false)))), Some(false));
         assert_eq!(met(row(Some(8.0), Some(Aim::BestPeer))), Some(true));
         assert_eq!(met(row(Some(8.1), Some(Aim::BestPeer))), Some(false));
-        assert_eq!(met(row(None, part)), None);
+        assert_eq!(met(row(None, part())), None);
         assert_eq!(met(row(Some(1.0), Some(Aim::PartOf(1.0, "absent")))), None);
         assert_eq!(met(row(Some(1.0), None)), None);
     }

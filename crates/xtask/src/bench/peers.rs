@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::Options;
 use super::measure::SERVER_CORE;
 use crate::failure::Failure;
 use crate::node::{Build, Node, build, text};
@@ -19,24 +20,39 @@ pub(super) struct Contestant {
     pub(super) http_port: u16,
     /// None: it has no TLS.
     pub(super) https_port: Option<u16>,
+    /// Of our own server.
+    pub(super) admin_port: u16,
 }
 
 /// The name that our own server has among the contestants.
 pub(super) const OURS: &str = "selvedge";
+/// Our own server on all cores and with a disk of its own: for how fast it takes in what is new.
+pub(super) const OUR_FILL: &str = "selvedge-fill";
 
-/// The peers, in the order in which they take turns.
-pub(super) const PEERS: [&str; 3] = ["nginx", "varnish", "trafficserver"];
+/// Where the servers keep objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Storage {
+    /// In memory, as far as they can.
+    Memory,
+    /// On disk, with little memory before it.
+    Disk,
+}
 
 /// The folder of a benchmark, with a certificate for everyone, and the origin.
 pub(super) struct Stage {
     pub(super) folder: PathBuf,
+    storage: Storage,
     origin_port: u16,
     origin: Server,
 }
 
 impl Stage {
     /// Makes the folder and the certificate, and starts an origin with `files` (name, bytes).
-    pub(super) fn new(folder: &Path, files: &[(&str, usize)]) -> Result<Self, Failure> {
+    pub(super) fn new(
+        folder: &Path,
+        files: &[(&str, usize)],
+        storage: Storage,
+    ) -> Result<Self, Failure> {
         fresh_folder(folder)?;
         let folder = folder.canonicalize()?;
         make_certificate(&folder)?;
@@ -46,14 +62,14 @@ impl Stage {
             fs::write(origin_folder.join("files").join(name), noise(*bytes))?;
         }
         let origin_port = free_port()?;
-        let ports = Ports { origin: origin_port, http: 0, https: 0, admin: 0 };
+        let ports = Ports { storage, origin: origin_port, http: 0, https: 0, admin: 0 };
         let config = fill("origin.conf", &origin_folder, "nginx.conf", &ports)?;
         let log = origin_folder.join("nginx.log");
         let arguments = ["-p", text(&origin_folder)?, "-c", text(&config)?];
         let mut origin = Server::start("origin", "nginx", &arguments, &Settings::logging_to(&log))?;
         let first = files.first().map_or("", |(name, _)| name);
         wait_for_ok(&mut origin, origin_port, &format!("/{first}"))?;
-        Ok(Self { folder, origin_port, origin })
+        Ok(Self { folder, storage, origin_port, origin })
     }
 
     /// How many requests the origin has answered.
@@ -71,6 +87,7 @@ impl Stage {
             fs::copy(self.folder.join(file), folder.join(file))?;
         }
         let ports = Ports {
+            storage: self.storage,
             origin: self.origin_port,
             http: free_port()?,
             https: free_port()?,
@@ -80,15 +97,39 @@ impl Stage {
             "nginx" => start_nginx(&folder, &ports)?,
             "varnish" => start_varnish(&folder, &ports)?,
             "trafficserver" => start_trafficserver(&folder, &ports)?,
-            OURS => start_ours(&folder, &ports)?,
+            OURS => start_ours(&folder, &ports, "selvedge.toml", Some(SERVER_CORE))?,
+            OUR_FILL => start_ours(&folder, &ports, "fill.toml", None)?,
             _ => return Err(Failure::new(format!("no peer is called {name}"))),
         };
-        let https_port = (name != "varnish").then_some(ports.https);
-        Ok(Contestant { name, server, http_port: ports.http, https_port })
+        let with_tls = self.storage == Storage::Memory && name != "varnish";
+        let https_port = with_tls.then_some(ports.https);
+        let admin_port = ports.admin;
+        Ok(Contestant { name, server, http_port: ports.http, https_port, admin_port })
     }
 }
 
+/// Starts our own server and those of the peers that the options ask for.
+pub(super) fn contestants(
+    options: &Options,
+    stage: &Stage,
+    peers: &[&'static str],
+) -> Result<Vec<Contestant>, Failure> {
+    let known = |name: &&String| peers.contains(&name.as_str());
+    if let Some(unknown) = options.peers.iter().flatten().find(|name| !known(name)) {
+        let known = peers.join(", ");
+        return Err(Failure::new(format!("no peer is called {unknown}; there are {known}")));
+    }
+    let wanted = |name: &&'static str| {
+        options.peers.as_ref().is_none_or(|names| names.iter().any(|wanted| wanted == name))
+    };
+    let ours = (!options.peers_only).then_some(OURS);
+    let peers = peers.iter().copied().filter(wanted);
+    ours.into_iter().chain(peers).map(|name| stage.start(name)).collect()
+}
+
+/// What the templates are filled in with, and which ones are meant.
 struct Ports {
+    storage: Storage,
     origin: u16,
     http: u16,
     https: u16,
@@ -131,13 +172,17 @@ fn start_trafficserver(folder: &Path, ports: &Ports) -> Result<Server, Failure> 
     start("trafficserver", "traffic_server", &[&root], folder, ports)
 }
 
-fn start_ours(folder: &Path, ports: &Ports) -> Result<Server, Failure> {
+fn start_ours(
+    folder: &Path,
+    ports: &Ports,
+    template: &str,
+    core: Option<usize>,
+) -> Result<Server, Failure> {
     let binary = build(Build::Release)?;
-    let template = Path::new(TEMPLATES).join("selvedge.toml");
+    let template = source(template, ports.storage);
     let template = fs::read_to_string(&template).map_err(Failure::at(&template))?;
     let configuration = replace(&template, folder, ports)?;
     let admin_port = ports.admin;
-    let core = Some(SERVER_CORE);
     Node { binary: &binary, verb: "edge", folder, configuration, admin_port, core }.start(OURS)
 }
 
@@ -159,11 +204,20 @@ fn start(
 
 /// Writes a template into the folder with its placeholders filled in.
 fn fill(template: &str, folder: &Path, name: &str, ports: &Ports) -> Result<PathBuf, Failure> {
-    let source = Path::new(TEMPLATES).join(template);
+    let source = source(template, ports.storage);
     let text = fs::read_to_string(&source).map_err(Failure::at(&source))?;
     let path = folder.join(name);
     fs::write(&path, replace(&text, folder, ports)?).map_err(Failure::at(&path))?;
     Ok(path)
+}
+
+/// The template of this name; for disks there may be one of its own.
+fn source(name: &str, storage: Storage) -> PathBuf {
+    let of_its_own = Path::new(TEMPLATES).join("store").join(name);
+    match storage {
+        Storage::Disk if of_its_own.exists() => of_its_own,
+        Storage::Disk | Storage::Memory => Path::new(TEMPLATES).join(name),
+    }
 }
 
 fn replace(template: &str, folder: &Path, ports: &Ports) -> Result<String, Failure> {
@@ -203,14 +257,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_template_is_a_configuration() {
-        let path = crate::repository().unwrap().join(TEMPLATES).join("selvedge.toml");
-        let template = fs::read_to_string(path).unwrap();
-        let ports = Ports { origin: 1, http: 2, https: 3, admin: 4 };
-        let configuration = replace(&template, Path::new("/f"), &ports).unwrap();
-        let config = parse(&configuration, "selvedge.toml", Profile::Facing).unwrap();
-        assert_eq!(config.node.workers, 1);
-        assert!(!configuration.contains('{'), "{configuration}");
+    fn our_templates_are_configurations() {
+        let folder = crate::repository().unwrap().join(TEMPLATES);
+        let storage = Storage::Memory;
+        let ports = Ports { storage, origin: 1, http: 2, https: 3, admin: 4 };
+        for (file, disks) in
+            [("selvedge.toml", 0), ("store/selvedge.toml", 1), ("store/fill.toml", 1)]
+        {
+            let template = fs::read_to_string(folder.join(file)).unwrap();
+            let configuration = replace(&template, Path::new("/f"), &ports).unwrap();
+            let config = parse(&configuration, file, Profile::Facing).unwrap();
+            assert_eq!(config.cache.disk.len(), disks);
+            for placeholder in ["{folder}", "{http}", "{https}", "{admin}", "{origin}"] {
+                assert!(!configuration.contains(placeholder), "{configuration}");
+            }
+        }
     }
 
     #[test]
