@@ -22,6 +22,7 @@ mod peers;
 mod poisoning;
 mod ranges;
 mod reload;
+mod slices;
 mod slow;
 mod smoke;
 mod smuggling;

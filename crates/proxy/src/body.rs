@@ -1,6 +1,7 @@
 //! The body of an answer, from wherever it comes, and the account that is closed when it is gone.
 
 use crate::ledger::Ledger;
+use crate::slice_reader::SliceReader;
 use crate::upstream::InFlight;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -28,6 +29,8 @@ pub(crate) enum Source {
     Slices(BodySlices),
     /// A stored body that ends with trailers: its length is not announced, so that they can follow.
     Trailed(BodySlices, Option<Arc<HeaderMap>>),
+    /// Bytes of a body whose slices are stored one by one, and the trailers at its end.
+    Sliced(Box<SliceReader>, Option<Arc<HeaderMap>>),
     /// The parts of a multipart/byteranges answer.
     Parts(Parts),
     /// A body that is still arriving from the next hop.
@@ -46,6 +49,7 @@ pub(crate) struct Parts {
 pub(crate) enum Piece {
     Text(Bytes),
     Slices(BodySlices),
+    Sliced(Box<SliceReader>),
 }
 
 /// The bytes `skip..skip + left` of a fill.
@@ -64,6 +68,7 @@ impl Source {
             .map(|piece| match piece {
                 Piece::Text(text) => text.len() as u64,
                 Piece::Slices(slices) => slices.remaining(),
+                Piece::Sliced(reader) => reader.remaining(),
             })
             .sum();
         Self::Parts(Parts { pieces, left })
@@ -79,7 +84,8 @@ impl Source {
             Self::Empty => Some(0),
             Self::Whole(bytes) => Some(bytes.len() as u64),
             Self::Slices(slices) => Some(slices.remaining()),
-            Self::Trailed(..) => None,
+            Self::Trailed(..) | Self::Sliced(_, Some(_)) => None,
+            Self::Sliced(reader, None) => Some(reader.remaining()),
             Self::Parts(parts) => Some(parts.left),
             Self::Fill(part) => part.left,
             Self::Upstream(passing) => passing.0.size_hint().exact(),
@@ -96,26 +102,34 @@ impl Source {
                 Some(bytes) => Some(Ok(Frame::data(bytes))),
                 None => trailers.take().map(|fields| Ok(Frame::trailers((*fields).clone()))),
             }),
-            Self::Parts(parts) => Poll::Ready(parts.next().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Sliced(reader, trailers) => Poll::Ready(match ready!(reader.poll_next(cx)) {
+                Some(bytes) => Some(bytes.map(Frame::data)),
+                None => trailers.take().map(|fields| Ok(Frame::trailers((*fields).clone()))),
+            }),
+            Self::Parts(parts) => parts.poll(cx),
             Self::Fill(part) => part.poll(cx),
             Self::Upstream(passing) => Pin::new(&mut passing.0).poll_frame(cx),
         }
     }
 }
 
-impl Iterator for Parts {
-    type Item = Bytes;
-
-    fn next(&mut self) -> Option<Bytes> {
+impl Parts {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         loop {
-            let bytes = match self.pieces.front_mut()? {
+            let Some(piece) = self.pieces.front_mut() else { return Poll::Ready(None) };
+            let bytes = match piece {
                 Piece::Text(text) => Some(std::mem::take(text)).filter(|text| !text.is_empty()),
                 Piece::Slices(slices) => slices.next(),
+                Piece::Sliced(reader) => match ready!(reader.poll_next(cx)) {
+                    Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                    Some(Ok(bytes)) => Some(bytes),
+                    None => None,
+                },
             };
             match bytes {
                 Some(bytes) => {
                     self.left -= bytes.len() as u64;
-                    return Some(bytes);
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
                 }
                 None => self.pieces.pop_front(),
             };

@@ -7,6 +7,7 @@ use crate::normalize::Ask;
 use crate::page::Page;
 use crate::request::{Served, Trail, Visit, What};
 use crate::rescue::{self, Failure};
+use crate::slice_reader::SliceReader;
 use crate::transform;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header};
@@ -41,6 +42,11 @@ pub(crate) fn deliver(core: &Core, ask: &Ask, served: Served, mut visit: Visit) 
         What::Object(object) => {
             ttl = Some(object.meta.ttl_s(now));
             shared(now, ask, &object.head, Stored::Object(&object), &mut visit)
+        }
+        What::Sliced(reader) => {
+            let head = Arc::clone(&reader.object().head);
+            ttl = Some(head.meta.ttl_s(now));
+            shared(now, ask, &head, Stored::Sliced(reader), &mut visit)
         }
         What::Fill(reader, head) => {
             ttl = Some(head.meta.ttl_s(now));
@@ -153,6 +159,8 @@ pub(crate) fn refuse(core: &Core, failure: &Failure, mut visit: Visit) -> Respon
         | Failure::ServerError(_)
         | Failure::Broken(_)
         | Failure::Fill(_)
+        | Failure::Changed
+        | Failure::Part
         | Failure::Encode => CacheResult::Error,
         _ => CacheResult::Local,
     };
@@ -192,6 +200,7 @@ pub(crate) fn refuse(core: &Core, failure: &Failure, mut visit: Visit) -> Respon
 /// Where a shared body is.
 enum Stored<'a> {
     Object(&'a Object),
+    Sliced(Box<SliceReader>),
     Fill(FillReader),
 }
 
@@ -199,6 +208,7 @@ impl Stored<'_> {
     fn length(&self, head: &Head) -> Option<u64> {
         match self {
             Self::Object(object) => Some(object.body.len()),
+            Self::Sliced(reader) => Some(reader.object().body.len()),
             Self::Fill(_) => head.length,
         }
     }
@@ -212,15 +222,19 @@ impl Stored<'_> {
                 (None, Some(bytes)) => Source::Whole(bytes.clone()),
                 (None, None) => Source::Slices(object.body.all()),
             },
+            Self::Sliced(reader) => {
+                let trailers = reader.object().trailers.clone();
+                let all = 0..reader.object().body.len();
+                Source::Sliced(Box::new(reader.of(all)), trailers)
+            }
             Self::Fill(reader) => Source::fill(reader, 0, head.length),
         }
     }
 
     fn part(self, range: Range) -> Source {
         match self {
-            Self::Object(object) => {
-                Source::Slices(object.body.slices(range.first..range.last.saturating_add(1)))
-            }
+            Self::Object(object) => Source::Slices(object.body.slices(span(range))),
+            Self::Sliced(reader) => Source::Sliced(Box::new(reader.of(span(range))), None),
             Self::Fill(reader) => Source::fill(reader, range.first, Some(range.length())),
         }
     }
@@ -237,12 +251,7 @@ fn shared(
     let age_s = head.meta.age_s(now);
     visit.ledger.age_s = Some(age_s);
     let counters = ask.site.counters.here();
-    let condition = if ask.carries.conditions {
-        validate::precondition(&ask.method, &ask.headers, &head.headers, head.status)
-    } else {
-        Precondition::Proceed
-    };
-    match condition {
+    match condition(ask, head) {
         Precondition::Proceed => {}
         Precondition::NotModified => {
             counters.not_modified.inc();
@@ -260,7 +269,7 @@ fn shared(
     add_shared(ask, head, age_s, &mut headers);
     let length = stored.length(head);
     if let Some(length) = length {
-        match wanted_ranges(ask, head, length, &stored) {
+        match wanted_ranges(ask, head, length, matches!(stored, Stored::Fill(_))) {
             Ranges::None => {}
             Ranges::Unsatisfiable => {
                 headers.remove(header::CONTENT_TYPE);
@@ -277,10 +286,35 @@ fn shared(
         add_length(head, length, &mut headers);
     }
     let source = if ask.method == Method::HEAD { Source::Empty } else { stored.whole(head) };
-    if let Source::Trailed(..) = source {
+    if let Source::Trailed(..) | Source::Sliced(_, Some(_)) = source {
         headers.remove(header::CONTENT_LENGTH);
     }
     (head.status, headers, source)
+}
+
+fn condition(ask: &Ask, head: &Head) -> Precondition {
+    if !ask.carries.conditions {
+        return Precondition::Proceed;
+    }
+    validate::precondition(&ask.method, &ask.headers, &head.headers, head.status)
+}
+
+/// Which bytes of a stored object the answer to this request begins with; of several ranges, the
+/// first. Empty if it has no body.
+pub(crate) fn bytes_of(ask: &Ask, object: &Object) -> std::ops::Range<u64> {
+    let length = object.body.len();
+    if ask.method == Method::HEAD || condition(ask, &object.head) != Precondition::Proceed {
+        return 0..0;
+    }
+    match wanted_ranges(ask, &object.head, length, false) {
+        Ranges::None => 0..length,
+        Ranges::Unsatisfiable => 0..0,
+        Ranges::Satisfiable(ranges) => ranges.first().map_or(0..0, |first| span(*first)),
+    }
+}
+
+fn span(range: Range) -> std::ops::Range<u64> {
+    range.first..range.last.saturating_add(1)
 }
 
 /// The fields of a 304. Another node gets them all: what it has stored is to be brought up to date
@@ -296,7 +330,7 @@ fn not_modified(ask: &Ask, head: &Head) -> HeaderMap {
 
 /// What the Range field comes to. It means something for a GET of a 200 only, and several ranges of
 /// a body that still arrives are not worth holding it for: then the whole is sent.
-fn wanted_ranges(ask: &Ask, head: &Head, length: u64, stored: &Stored<'_>) -> Ranges {
+fn wanted_ranges(ask: &Ask, head: &Head, length: u64, arrives: bool) -> Ranges {
     if !ask.carries.range {
         return Ranges::None;
     }
@@ -310,9 +344,7 @@ fn wanted_ranges(ask: &Ask, head: &Head, length: u64, stored: &Stored<'_>) -> Ra
     }
     let limits = range::Limits { parts_max: ask.plan.ranges_max, ..range::Limits::default() };
     match range::parse(wanted, length, limits) {
-        Ranges::Satisfiable(ranges) if ranges.len() > 1 && matches!(stored, Stored::Fill(_)) => {
-            Ranges::None
-        }
+        Ranges::Satisfiable(ranges) if ranges.len() > 1 && arrives => Ranges::None,
         ranges => ranges,
     }
 }
@@ -327,12 +359,18 @@ fn partial(ranges: &[Range], length: u64, stored: Stored<'_>, headers: &mut Head
     let boundary = random_boundary();
     let layout = range::multipart(ranges, length, headers, boundary);
     let mut pieces = VecDeque::with_capacity(layout.parts.len() * 2 + 1);
-    if let Stored::Object(object) = stored {
-        for part in layout.parts {
-            pieces.push_back(Piece::Text(Bytes::from(part.preamble)));
-            let range = part.range;
-            let slices = object.body.slices(range.first..range.last.saturating_add(1));
-            pieces.push_back(Piece::Slices(slices));
+    for part in layout.parts {
+        pieces.push_back(Piece::Text(Bytes::from(part.preamble)));
+        match &stored {
+            Stored::Object(object) => {
+                pieces.push_back(Piece::Slices(object.body.slices(span(part.range))));
+            }
+            Stored::Sliced(reader) => {
+                let reader = reader.another(span(part.range));
+                pieces.push_back(Piece::Sliced(Box::new(reader)));
+            }
+            // Asked for several ranges, it is sent whole.
+            Stored::Fill(_) => {}
         }
     }
     pieces.push_back(Piece::Text(Bytes::from(layout.closing)));

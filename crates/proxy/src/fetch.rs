@@ -8,6 +8,7 @@
 //! pass ---- exchange -> the answer goes by; unsafe methods make stored responses invalid
 //! ```
 
+use crate::deliver;
 use crate::exchange::{self, Sent, exchange};
 use crate::fill::{self, Led, Mine};
 use crate::ledger::{Fetched, Ledger};
@@ -16,12 +17,14 @@ use crate::normalize::Ask;
 use crate::outgoing::{Counted, Purpose};
 use crate::request::{Served, Trail, What};
 use crate::rescue::{self, Failure};
+use crate::slice_reader::SliceReader;
+use crate::slices::{self, Presence};
 use crate::upstream::Hop;
 use http::{HeaderMap, Method, StatusCode};
 use http_body::Body as _;
 use selvedge_net::{OutgoingBody, RequestBody};
 use selvedge_policy::validate::{self, HeadEffect};
-use selvedge_policy::{NoStore, Verdict, invalidate};
+use selvedge_policy::{Fwd, NoStore, Verdict, invalidate, part};
 use selvedge_store::{Begin, FillError, FillOutcome, FillReader, FillWriter, Head, Object, Wanted};
 use selvedge_telemetry::{CacheResult, StaleReason};
 use std::rc::Rc;
@@ -31,15 +34,25 @@ use tokio::sync::oneshot;
 /// How often a request joins a fill that turns out not to be for it before it goes alone.
 const JOINS_MAX: usize = 2;
 
+/// What is stored for a request and does not answer it.
+#[derive(Default)]
+pub(crate) struct Known {
+    /// It needs validation.
+    pub(crate) stale: Option<Arc<Object>>,
+    /// It lacks parts that nothing could be combined with.
+    pub(crate) unfit: Option<Arc<Object>>,
+}
+
 /// Finds an answer for a request that the store cannot answer by itself: joins the fill that is for
-/// it or begins one. `stale` is what is stored and needs validation.
+/// it or begins one.
 pub(crate) async fn obtain(
     core: &Rc<Core>,
     ask: &Rc<Ask>,
-    stale: Option<Arc<Object>>,
+    known: Known,
     trail: Trail,
     ledger: &mut Ledger,
 ) -> Result<Served, Failure> {
+    let Known { stale, unfit } = known;
     if let Some(object) = stale.as_ref().filter(|object| all_hops_down(core, ask, object)) {
         refresh_behind(core, ask, object);
         let reason = StaleReason::UpstreamFailed;
@@ -51,7 +64,8 @@ pub(crate) async fn obtain(
     let mut alone = Trail { cache: CacheResult::HitForMiss, ..trail };
     for _ in 0..JOINS_MAX {
         let (headers, rules) = (&ask.headers, &ask.site.rules);
-        let wanted = Wanted::Request { headers, rules, seen: stale.as_ref() };
+        let seen = stale.as_ref().or(unfit.as_ref());
+        let wanted = Wanted::Request { headers, rules, seen };
         let now = core.node.now();
         let outcome = match core.node.store.begin(ask.key, &ask.full_key, wanted, now) {
             Begin::Stored(object) => FillOutcome::Object(object),
@@ -62,7 +76,7 @@ pub(crate) async fn obtain(
             Begin::Lead(writer, reader) => {
                 match lead(core, ask, stale.clone(), writer, ledger).await {
                     // The part that was asked for is worth another request, the whole is not.
-                    Led::Mine(mine) if ask.carries.range && mine.is_too_large() => {
+                    Led::Mine(mine) if ask.carries.range && mine.is_beside_the_point(ask) => {
                         alone = Trail { cache: CacheResult::Pass, ..trail };
                         break;
                     }
@@ -115,10 +129,63 @@ fn answer_of(
             let what = What::Fill(reader, head);
             Ok(Served { what, trail: Trail { stored: true, ..trail } })
         }
+        Led::Part(object) => Ok(Served::stored(object, Trail { stored: true, ..trail })),
         Led::Renewed(object) => Ok(renewed(object, trail)),
         Led::Mine(mine) => Ok(mine.served(ask, trail)),
         Led::Failed(failure) => or_stale(core, ask, stale, failure, trail),
     }
+}
+
+/// How often an object of which parts are missing is given up for a newer one.
+const COMPLETIONS_MAX: usize = 2;
+
+/// Sees to it that the first bytes of an answer from an object that is stored in part will come,
+/// before the client is promised any. The rest is fetched while it reads.
+pub(crate) async fn complete(
+    core: &Rc<Core>,
+    ask: &Rc<Ask>,
+    mut served: Served,
+    ledger: &mut Ledger,
+) -> Result<Served, Failure> {
+    for _ in 0..COMPLETIONS_MAX {
+        let What::Object(object) = &served.what else { return Ok(served) };
+        let object = Arc::clone(object);
+        let bytes = deliver::bytes_of(ask, &object);
+        let Some(mut reader) = SliceReader::new(core, ask, &object, bytes.clone()) else {
+            return Ok(served);
+        };
+        let presence = slices::presence(core, &object, bytes);
+        let may_combine = part::strong_validator(&object.headers).is_some();
+        if presence == Presence::All || (presence == Presence::Begun && may_combine) {
+            let trail = partly(served.trail, presence);
+            return Ok(Served { what: What::Sliced(Box::new(reader)), trail });
+        }
+        let trail = partly(served.trail, presence);
+        if may_combine {
+            let ready = reader.ready().await;
+            ledger.waited();
+            match ready {
+                Ok(()) => return Ok(Served { what: What::Sliced(Box::new(reader)), trail }),
+                Err(Failure::Changed) => {}
+                Err(Failure::Fill(slices::FULL)) => break,
+                Err(failure) => return Err(failure),
+            }
+        }
+        let known = Known { stale: None, unfit: Some(object) };
+        served = obtain(core, ask, known, trail, ledger).await?;
+    }
+    let trail = Trail { cache: CacheResult::Pass, ..partly(served.trail, Presence::Nothing) };
+    pass(core, ask, RequestBody::empty(), trail, ledger).await
+}
+
+/// How an answer is found of which a part is missing.
+fn partly(trail: Trail, presence: Presence) -> Trail {
+    let is_from_store = matches!(trail.cache, CacheResult::Hit | CacheResult::Stale);
+    if presence == Presence::All || !is_from_store {
+        return trail;
+    }
+    let fwd = Some(Fwd::Partial);
+    Trail { cache: CacheResult::Miss, fwd, stored: true, ..trail }
 }
 
 /// The word for a request that had to go alone because too many fills run.

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! exchange -> judge -+- storable ---------> head to all -> stream -> stored
+//!                    +- a part of it -----> the object to all, the part to its slices
 //!                    +- 304 --------------> the stored object, renewed, to all
 //!                    +- not for sharing --> all waiters released, the answer to the first
 //!                    +- failed -----------> the same failure to all
@@ -15,14 +16,16 @@ use crate::normalize::Ask;
 use crate::outgoing::Purpose;
 use crate::request::{Served, Trail, What};
 use crate::rescue::{self, Failure};
+use crate::slices::{self, Cold};
 use crate::upstream::{InFlight, Tier};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body::Body as _;
 use selvedge_net::{OutgoingBody, Reply, UpstreamBody};
+use selvedge_policy::part::{self, Part};
 use selvedge_policy::validate::{self, Freshened, Stored};
 use selvedge_policy::{Exchange, NoStore, Storable, Verdict, judge};
-use selvedge_store::{FillError, FillWriter, Finished, Head, Object, PushError};
+use selvedge_store::{BodyId, FillError, FillWriter, Finished, Head, Object, PushError};
 use selvedge_telemetry::CacheResult;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -34,6 +37,8 @@ use tokio::sync::oneshot;
 pub(crate) enum Led {
     /// It may be shared and is on its way.
     Head(Arc<Head>),
+    /// A part of it has come, and it may be shared.
+    Part(Arc<Object>),
     /// The stored response holds.
     Renewed(Arc<Object>),
     /// It is not for sharing: this is the answer itself.
@@ -71,7 +76,8 @@ async fn fill(
     leader: oneshot::Sender<(Led, Option<Fetched>)>,
 ) {
     let tell = |led, fetched| drop(leader.send((led, fetched)));
-    let sent = match exchange_for_fill(core, ask, stale.as_ref()).await {
+    let cold = Cold::of(ask).filter(|_| is_worth_a_part(stale.as_ref()));
+    let sent = match exchange_for_fill(core, ask, stale.as_ref(), cold).await {
         Ok(Answered::Fresh(sent)) => *sent,
         Ok(Answered::Holds(freshened, object, fetched)) => {
             let renewed = renew(core, ask, &object, *freshened, writer);
@@ -90,6 +96,9 @@ async fn fill(
         return tell(Led::Failed(failure), fetched);
     }
     let keep = may_keep(ask, &sent);
+    if let (Some(cold), StatusCode::PARTIAL_CONTENT) = (cold, status) {
+        return fill_part(core, ask, cold, stale, sent, writer, tell).await;
+    }
     let (verdict, sent) = judge_sent(ask, sent);
     match verdict {
         Verdict::Store(storable) if keep && is_storable_length(core, &sent) => {
@@ -99,6 +108,10 @@ async fn fill(
         }
         verdict => {
             let (why, remember) = match verdict {
+                // A range beyond the end says nothing about the object.
+                Verdict::Pass(why @ NoStore::Partial) if cold.is_some() => {
+                    (why.word(), Duration::ZERO)
+                }
                 Verdict::Pass(why) => (why.word(), remember_for(ask, why)),
                 Verdict::Store(_) if !keep => (NOT_KEPT, Duration::ZERO),
                 Verdict::Store(_) => (TOO_LARGE, ask.site.rules.hit_for_miss),
@@ -112,6 +125,56 @@ async fn fill(
             tell(Led::Mine(Box::new(mine)), fetched);
         }
     }
+}
+
+/// The life of a fill that was asked for a part and got one. The whole in one part is stored as a
+/// whole; else an object is made of which all but this part is missing.
+async fn fill_part(
+    core: &Rc<Core>,
+    ask: &Rc<Ask>,
+    cold: Cold,
+    stale: Option<Arc<Object>>,
+    sent: Sent,
+    writer: FillWriter,
+    tell: impl FnOnce(Led, Option<Fetched>),
+) {
+    let fetched = Some(sent.fetched.clone());
+    let body_bytes = sent.reply.response.body().size_hint().exact();
+    let judged = part::judge_part(&seen(ask, &sent), body_bytes, &ask.site.rules);
+    let (why, remember) = match judged {
+        Ok(part) if may_keep(ask, &sent) && cold.is_met_by(&part) => {
+            if slices::is_whole(&part) && part.complete <= core.node.store.object_bytes_max() {
+                let (writer, body) = begin_body(writer, part.storable, sent);
+                tell(Led::Head(Arc::clone(&body.head)), fetched);
+                return pump(ask, writer, body).await;
+            }
+            let Part { storable, first, end, complete } = part;
+            let continued = stale.filter(|old| {
+                let is_same = part::same_version(&old.headers, storable.headers());
+                is_same && old.body.len() == complete
+            });
+            let known = continued.and_then(|old| old.body.sliced());
+            let id = known.unwrap_or_else(BodyId::fresh);
+            let mut writers = slices::begin_part(core, id, first..end);
+            let object = writer.sliced(storable, complete, id);
+            slices::open(&mut writers, ask, &object.head);
+            tell(Led::Part(object), fetched);
+            slices::pump(ask, sent.reply.response.into_body(), first, writers).await;
+            return drop(sent.in_flight);
+        }
+        Ok(_) if !may_keep(ask, &sent) => (NOT_KEPT, Duration::ZERO),
+        Ok(_) => (slices::MISMATCH, Duration::ZERO),
+        Err(why @ NoStore::Partial) => (why.word(), Duration::ZERO),
+        Err(why) => (why.word(), remember_for(ask, why)),
+    };
+    writer.pass(remember, core.node.now());
+    let mine = Mine { reply: sent.reply, in_flight: sent.in_flight, why };
+    tell(Led::Mine(Box::new(mine)), fetched);
+}
+
+/// Whether a part may take the place of what is stored: not of a whole that can be validated.
+fn is_worth_a_part(stale: Option<&Arc<Object>>) -> bool {
+    stale.is_none_or(|old| old.body.sliced().is_some() || !old.meta.has_validator())
 }
 
 /// For how long one reader of a fill that is not kept may make the others wait.
@@ -139,11 +202,13 @@ async fn exchange_for_fill(
     core: &Core,
     ask: &Ask,
     stale: Option<&Arc<Object>>,
+    cold: Option<Cold>,
 ) -> Result<Answered, (Failure, Option<Fetched>)> {
+    let range = cold.map(|cold| cold.asked.value());
     let validated = stale.filter(|object| object.meta.has_validator());
     if let Some(object) = validated {
         ask.site.counters.here().revalidations.inc();
-        let purpose = Purpose::Validate(&object.headers);
+        let purpose = Purpose::Validate(&object.headers, range.as_ref());
         let sent = exchange(core, ask, purpose, OutgoingBody::empty()).await?;
         if sent.reply.response.status() != StatusCode::NOT_MODIFIED {
             return Ok(Answered::Fresh(Box::new(sent)));
@@ -155,7 +220,8 @@ async fn exchange_for_fill(
             return Ok(Answered::Holds(Box::new(freshened), Arc::clone(object), sent.fetched));
         }
     }
-    let sent = exchange(core, ask, Purpose::Fill, OutgoingBody::empty()).await?;
+    let purpose = range.as_ref().map_or(Purpose::Fill, Purpose::Part);
+    let sent = exchange(core, ask, purpose, OutgoingBody::empty()).await?;
     Ok(Answered::Fresh(Box::new(sent)))
 }
 
@@ -255,9 +321,12 @@ fn fail(ask: &Ask, writer: FillWriter, failure: &Failure) {
 }
 
 impl Mine {
-    /// Whether it was only its size that kept it out of the store.
-    pub(crate) fn is_too_large(&self) -> bool {
-        self.why == TOO_LARGE
+    /// Whether the request, which wants a part, is better sent as it came: this is a whole that
+    /// only its size kept out of the store, or another part.
+    pub(crate) fn is_beside_the_point(&self, ask: &Ask) -> bool {
+        let is_part = self.reply.response.status() == StatusCode::PARTIAL_CONTENT;
+        let is_another = || Cold::of(ask).is_some_and(|cold| cold.asked != cold.wanted);
+        self.why == TOO_LARGE || (is_part && is_another())
     }
 
     pub(crate) fn served(self: Box<Self>, ask: &Ask, trail: Trail) -> Served {

@@ -26,6 +26,8 @@ mod request_id;
 mod rescue;
 mod ring;
 mod route;
+mod slice_reader;
+mod slices;
 mod transform;
 mod upgrade;
 mod upstream;

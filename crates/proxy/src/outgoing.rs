@@ -18,8 +18,14 @@ use std::task::{Context, Poll, ready};
 pub(crate) enum Purpose<'a> {
     /// To be stored whole: the client's conditions and ranges are answered here.
     Fill,
-    /// To learn whether the stored response with these fields still holds.
-    Validate(&'a HeaderMap),
+    /// The same, but only this part of it is wanted now.
+    Part(&'a HeaderValue),
+    /// To fill a gap of an object that is stored in part, if it is still the version that this
+    /// validator names.
+    Gap { range: &'a HeaderValue, validator: &'a HeaderValue },
+    /// To learn whether the stored response with these fields still holds, and if not to get the
+    /// new one, or a part of it.
+    Validate(&'a HeaderMap, Option<&'a HeaderValue>),
     /// To be passed on as it is.
     Pass,
     /// To switch to another protocol.
@@ -49,10 +55,24 @@ pub(crate) fn request(
             method = Method::GET;
             strip_partial(&mut headers);
         }
-        Purpose::Validate(stored) => {
+        Purpose::Part(range) => {
+            method = Method::GET;
+            strip_partial(&mut headers);
+            headers.insert(header::RANGE, range.clone());
+        }
+        Purpose::Gap { range, validator } => {
+            method = Method::GET;
+            strip_partial(&mut headers);
+            headers.insert(header::RANGE, range.clone());
+            headers.insert(header::IF_RANGE, validator.clone());
+        }
+        Purpose::Validate(stored, range) => {
             method = Method::GET;
             strip_partial(&mut headers);
             validate::conditional_headers(stored, &mut headers);
+            if let Some(range) = range {
+                headers.insert(header::RANGE, range.clone());
+            }
         }
         Purpose::Pass => {}
         Purpose::Upgrade(protocol) => {

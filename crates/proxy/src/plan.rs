@@ -44,6 +44,8 @@ pub(crate) struct Site {
     pub(crate) response_rules: FieldRules,
     pub(crate) https_redirect: bool,
     pub(crate) compress: Compress,
+    /// Slices that are fetched before a reader gets to them.
+    pub(crate) read_ahead: u64,
     pub(crate) upgrades: bool,
     pub(crate) request_bytes_max: u64,
 }
@@ -273,6 +275,7 @@ fn compile_site(
         response_rules: FieldRules::new(&site.response_headers),
         https_redirect: site.https_redirect,
         compress: compress(site),
+        read_ahead: site.read_ahead as u64,
         upgrades: site.websocket,
         request_bytes_max: site.request_body_max(&config.limits).bytes(),
     })

@@ -13,7 +13,7 @@ use crate::admit::{self, Arrival};
 use crate::body::Body;
 use crate::carries::Carries;
 use crate::deliver;
-use crate::fetch;
+use crate::fetch::{self, Known};
 use crate::ledger::{Ledger, Origin};
 use crate::node::Core;
 use crate::normalize::{self, Ask};
@@ -21,6 +21,7 @@ use crate::plan::{Plan, Site};
 use crate::request_id::RequestId;
 use crate::rescue::Failure;
 use crate::route;
+use crate::slice_reader::SliceReader;
 use crate::transform;
 use crate::upgrade;
 use crate::upstream::InFlight;
@@ -56,6 +57,8 @@ pub(crate) struct Served {
 pub(crate) enum What {
     /// The store.
     Object(Arc<Object>),
+    /// The store, slice by slice, and where slices are missing the next hop.
+    Sliced(Box<SliceReader>),
     /// A fill that still runs.
     Fill(FillReader, Arc<Head>),
     /// The next hop; it is not for sharing.
@@ -154,7 +157,8 @@ async fn live(
             }
             Found::Missing(stale, fwd, detail) => {
                 let trail = Trail::miss(fwd, detail);
-                Box::pin(fetch::obtain(core, &ask, stale, trail, &mut visit.ledger)).await?
+                let known = Known { stale, unfit: None };
+                Box::pin(fetch::obtain(core, &ask, known, trail, &mut visit.ledger)).await?
             }
             Found::Refused => return Err(Failure::OnlyIfCached),
         }
@@ -166,6 +170,12 @@ async fn live(
     let served = match transform::coding_for(&ask, &served) {
         None => served,
         Some(coding) => Box::pin(transform::encode(core, &ask, served, coding)).await?,
+    };
+    let served = match &served.what {
+        What::Object(object) if object.body.sliced().is_some() => {
+            Box::pin(fetch::complete(core, &ask, served, &mut visit.ledger)).await?
+        }
+        _ => served,
     };
     Ok((ask, served))
 }
@@ -269,6 +279,7 @@ impl Served {
     pub(crate) fn shared_head(&self) -> Option<&Arc<Head>> {
         match &self.what {
             What::Object(object) => Some(&object.head),
+            What::Sliced(reader) => Some(&reader.object().head),
             What::Fill(_, head) => Some(head),
             What::Passed(..) | What::Redirect(_) | What::Switch(_) => None,
         }
@@ -307,7 +318,7 @@ impl Trail {
         Self { detail: Some(reason.word()), ..Self::new(CacheResult::Stale) }
     }
 
-    const fn miss(fwd: Fwd, detail: Option<&'static str>) -> Self {
+    pub(crate) const fn miss(fwd: Fwd, detail: Option<&'static str>) -> Self {
         Self { fwd: Some(fwd), detail, ..Self::new(CacheResult::Miss) }
     }
 }

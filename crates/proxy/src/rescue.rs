@@ -1,6 +1,7 @@
 //! The one place where an error becomes something: a retry, another hop, a stale answer, a status,
 //! a closed connection. Everything else passes failures on.
 
+use crate::slices;
 use http::StatusCode;
 use selvedge_net::{BodyError, Refusal, SendError};
 use selvedge_store::FillError;
@@ -34,6 +35,10 @@ pub(crate) enum Failure {
     Broken(BodyError),
     /// The fill this request had joined ended.
     Fill(&'static str),
+    /// What the origin has is another version than the one that is stored in part.
+    Changed,
+    /// The origin answered with another part than it was asked for.
+    Part,
     /// An encoder failed: memory, or a bug.
     Encode,
 }
@@ -161,6 +166,16 @@ pub(crate) fn answer(failure: &Failure) -> Answer {
         Failure::Fill(word) => {
             say(StatusCode::BAD_GATEWAY, word, "The origin's answer broke off before its end.")
         }
+        Failure::Changed => say(
+            StatusCode::BAD_GATEWAY,
+            "version-changed",
+            "The content changed at the origin while it was being sent.",
+        ),
+        Failure::Part => say(
+            StatusCode::BAD_GATEWAY,
+            slices::MISMATCH,
+            "The origin answered with another part than it was asked for.",
+        ),
         Failure::Encode => {
             say(StatusCode::INTERNAL_SERVER_ERROR, "encode", "The answer could not be encoded.")
         }
@@ -212,6 +227,7 @@ pub(crate) fn speaks_against_hop(error: &SendError) -> bool {
 pub(crate) fn stale_may_stand_in(failure: &Failure) -> bool {
     match failure {
         Failure::NoHop | Failure::ServerError(_) | Failure::Broken(_) | Failure::Fill(_) => true,
+        Failure::Changed | Failure::Part => true,
         Failure::Upstream(error) => error.is_upstream() || *error == SendError::PoolFull,
         Failure::Refused(_)
         | Failure::UnknownHost

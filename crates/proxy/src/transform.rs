@@ -10,6 +10,7 @@ use crate::node::Core;
 use crate::normalize::Ask;
 use crate::request::{Served, Trail, What};
 use crate::rescue::{self, Failure};
+use crate::slice_reader::SliceReader;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use selvedge_policy::Coding;
@@ -60,9 +61,15 @@ pub(crate) async fn encode(
                 return Ok(Served::stored(encoded, trail));
             }
             let head = Arc::clone(&object.head);
-            (Plain::Object(object), head)
+            let all = 0..object.body.len();
+            match SliceReader::new(core, ask, &object, all) {
+                Some(reader) => (Plain::Sliced(Box::new(reader)), head),
+                None => (Plain::Object(object), head),
+            }
         }
         What::Fill(reader, head) => (Plain::Fill(reader), head),
+        // Not before there is something to read.
+        What::Sliced(reader) => return Ok(Served { what: What::Sliced(reader), trail }),
         what => return Ok(Served { what, trail }),
     };
     let wanted = Wanted::Encoding { source: &head, coding };
@@ -121,6 +128,7 @@ fn encoded_headers(plain: &HeaderMap, coding: Coding) -> HeaderMap {
 /// The form an encoding is made from.
 enum Plain {
     Object(Arc<Object>),
+    Sliced(Box<SliceReader>),
     Fill(FillReader),
 }
 
@@ -128,6 +136,7 @@ impl Plain {
     fn what(self, head: Arc<Head>) -> What {
         match self {
             Self::Object(object) => What::Object(object),
+            Self::Sliced(reader) => What::Object(Arc::clone(reader.object())),
             Self::Fill(reader) => What::Fill(reader, head),
         }
     }
@@ -186,6 +195,11 @@ async fn next(source: &mut Plain, place: &mut u64) -> Next {
                 *place += bytes.len() as u64;
                 Next::Bytes(bytes)
             }
+            None => Next::End,
+        },
+        Plain::Sliced(reader) => match reader.next().await {
+            Some(Ok(bytes)) => Next::Bytes(bytes),
+            Some(Err(error)) => Next::Failed(FillError::of_source(Failure::Broken(error))),
             None => Next::End,
         },
         Plain::Fill(reader) => match reader.chunk().await {

@@ -93,6 +93,9 @@ counters! {
     windows Counter "store_fill_windows_total" "Fills that turned into a sliding window."
     laggards Counter "store_fill_laggards_total" "Readers cut because others waited for them."
     failures Counter "store_fill_failures_total" "Fills that failed or were dropped."
+    slice_fills Counter "store_slice_fills_total" "Slices of bodies whose fetch began."
+    slice_joins Counter "store_slice_joins_total" "Readers that joined the fetch of a slice."
+    slices_stored Counter "store_slices_stored_total" "Slices, or pieces of them, that were stored."
     full Counter "store_fills_full_total" "Requests sent alone: too many fills or readers."
 }
 

@@ -26,7 +26,7 @@ pub struct BodyId(pub(crate) u128);
 
 impl BodyId {
     /// An identity that no other body has: two keyed hashes of a count, with keys from the system.
-    pub(crate) fn fresh() -> Self {
+    pub fn fresh() -> Self {
         static KEYS: OnceLock<[RandomState; 2]> = OnceLock::new();
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let count = NEXT.fetch_add(1, Relaxed);

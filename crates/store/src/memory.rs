@@ -1,5 +1,5 @@
-//! The memory tier: a bounded map from key to entry or slice. The only file that knows which map it is
-//! (`README.md` says why quick_cache and not moka, with numbers).
+//! The memory tier: a bounded map from key to entry or slice. The only file that knows which map it
+//! is (`README.md` says why quick_cache and not moka, with numbers).
 //!
 //! The map is cut into shards, each with its part of the capacity, and evicts (S3-FIFO) while it
 //! inserts, so the weight never exceeds the capacity, not for a moment. An entry that is heavier

@@ -7,9 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use http::header::ETAG;
-use selvedge_policy::Key;
-use selvedge_policy::validate::strong_match;
+use selvedge_policy::{Key, part};
 
 use crate::codec;
 use crate::counters::Counters;
@@ -110,9 +108,9 @@ impl Store {
 }
 
 /// Whether all of an object can be had. What of a body is missing can be fetched again only if it
-/// is known to be the same body (RFC 9110 8.8.1), and if it was not made here.
+/// is known to be the same body (RFC 9111 3.4), and if it was not made here.
 fn is_complete(tier: &Tier, object: &Object) -> bool {
-    let strong = |tag: &http::HeaderValue| strong_match(tag.as_bytes(), tag.as_bytes());
-    let can_be_mended = object.derived.is_none() && object.headers.get(ETAG).is_some_and(strong);
+    let is_strong = part::strong_validator(&object.headers).is_some();
+    let can_be_mended = object.derived.is_none() && is_strong;
     object.body.sliced().is_none() || can_be_mended || tier.has_all_slices(object)
 }

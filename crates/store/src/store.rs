@@ -14,6 +14,7 @@ use selvedge_policy::{Key, KeyParts, KeySeed, Now, Storable, tags};
 use crate::counters::Counters;
 use crate::disk::{DiskCounters, DiskSettings, Disks, OpenReport, Quota, SiteBytes};
 use crate::entry::{Entry, EntryLimits};
+use crate::fill::slice::SliceTable;
 use crate::fill::{Budget, Fill, FillReader, FillWriter, Found, Matching, Shard, Table, Wanted};
 use crate::line::line_start_ms;
 use crate::memory::Memory;
@@ -63,8 +64,9 @@ pub struct Opened {
 pub struct Store {
     pub(crate) memory: Memory,
     pub(crate) table: Table,
+    pub(crate) slice_fills: SliceTable,
     settings: Settings,
-    budget: Arc<Budget>,
+    pub(crate) budget: Arc<Budget>,
     counters: Arc<Counters>,
     seed: KeySeed,
     pub(crate) purges: Purges,
@@ -129,6 +131,7 @@ impl Store {
         Arc::new(Self {
             memory: Memory::new(&settings, counters.clone()),
             table: Table::new(),
+            slice_fills: SliceTable::default(),
             budget: Arc::new(Budget::new(counters.clone(), settings.fill_bytes_max)),
             settings,
             counters,
@@ -429,10 +432,7 @@ impl Store {
         matching: Matching,
         now: Now,
     ) -> Option<(FillWriter, FillReader)> {
-        let fills_max = self.settings.fills_max as u64;
-        let one_more = |active| Some(active + 1).filter(|sum| *sum <= fills_max);
-        if self.counters.fills_active.fetch_update(Relaxed, Relaxed, one_more).is_err() {
-            Counters::add(&self.counters.full);
+        if !self.count_fill() {
             return None;
         }
         Counters::add(&self.counters.fills);
@@ -441,6 +441,17 @@ impl Store {
         let writer = FillWriter::new(self.clone(), fill.clone());
         shard.add(fill, matching);
         Some((writer, reader))
+    }
+
+    /// Counts one more running fill, unless there are too many. Its writer counts it out.
+    pub(crate) fn count_fill(&self) -> bool {
+        let fills_max = self.settings.fills_max as u64;
+        let one_more = |active| Some(active + 1).filter(|sum| *sum <= fills_max);
+        let counted = self.counters.fills_active.fetch_update(Relaxed, Relaxed, one_more).is_ok();
+        if !counted {
+            Counters::add(&self.counters.full);
+        }
+        counted
     }
 
     /// Changes the entry of a key: copy, change, put. The shard's lock makes it one step.

@@ -197,6 +197,12 @@ section! {
         "Above it the cost of one request would hold up others. A body whose length is not known \
          beforehand is compressed whatever it turns out to be.";
 
+    read_ahead: usize = count(0, 8), (= 0), Reload,
+        "Slices of 1 MiB that are fetched before a client gets to them.",
+        "For objects that are stored in part, because clients asked for ranges of them. When a \
+         client comes to the last slice before a gap, this many of the next ones are fetched. What \
+         one answer itself needs is fetched up to 8 slices at a time in any case.";
+
     websocket: bool = Kind::Flag, (= true), Reload,
         "Whether clients may upgrade to another protocol.",
         "WebSocket and others become a tunnel once the origin agrees with 101; `idle_timeout` \

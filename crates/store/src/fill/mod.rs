@@ -8,6 +8,7 @@ mod budget;
 mod gather;
 mod reader;
 mod readers;
+pub(crate) mod slice;
 mod state;
 mod table;
 mod writer;

@@ -17,7 +17,7 @@ use super::{Fill, Matching};
 use crate::body::Body;
 use crate::counters::Counters;
 use crate::error::{FillError, PushError};
-use crate::head::{Head, kept_trailers};
+use crate::head::{BodyId, Head, kept_trailers};
 use crate::lock::lock;
 use crate::object::Object;
 use crate::store::Store;
@@ -244,6 +244,20 @@ impl FillWriter {
     /// object. If `old` was invalidated or replaced meanwhile, the readers get it all the same.
     pub fn refreshed(mut self, old: &Arc<Object>, storable: Storable) -> Arc<Object> {
         let object = self.store.refresh(&self.fill, old, storable);
+        self.end(Phase::Answered(object.clone()));
+        object
+    }
+
+    /// A part of the response has come: it is stored as an object whose slices are stored one by
+    /// one, under `body`, and all readers get that. `storable` is of the whole, `length` its
+    /// length in bytes.
+    pub fn sliced(mut self, storable: Storable, length: u64, body: BodyId) -> Arc<Object> {
+        let tags = self.store.tags(&self.fill.full_key, storable.headers());
+        let head = Head::received(storable, Some(length), tags, &self.fill);
+        let head = Head { body_id: body, ..head };
+        let body = Body::apart(body, length);
+        let object = Arc::new(Object { head: Arc::new(head), body, trailers: None });
+        self.store.keep(&self.fill, &object);
         self.end(Phase::Answered(object.clone()));
         object
     }

@@ -1,0 +1,339 @@
+//! Fetching parts of objects whose slices are stored one by one (RFC 9110 14.2, RFC 9111 3.3, 3.4).
+//!
+//! ```text
+//! a reader meets a gap -> run: Range + If-Range -+- 206 of this version -> its slices, in order
+//!                                                +- 200 of this version -> the same, behind it
+//!                                                +- another version -----> the object is dropped
+//!                                                +- failed --------------> the readers are told
+//! ```
+//!
+//! A run is one request for a few missing slices that follow each other. Each of them is a fill
+//! that others join. Nothing is kept that does not have the strong validator of the object.
+
+use crate::exchange::{Sent, exchange};
+use crate::node::Core;
+use crate::normalize::Ask;
+use crate::outgoing::Purpose;
+use crate::rescue::Failure;
+use bytes::Bytes;
+use http::{Method, StatusCode, header};
+use http_body::Body as _;
+use selvedge_net::{OutgoingBody, UpstreamBody};
+use selvedge_policy::part::{self, Part, Place, Wanted};
+use selvedge_store::{
+    BodyId, FillError, FillReader, Head, Object, SLICE_BYTES, SliceBegin, SliceFound, SliceId,
+    SliceWriter,
+};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::ops::Range;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Most slices that one request to the next hop fills.
+pub(crate) const RUN_SLICES_MAX: u64 = 8;
+const SLICE: u64 = SLICE_BYTES as u64;
+const RUN_BYTES_MAX: u64 = RUN_SLICES_MAX * SLICE;
+
+/// The word for a reader that met a gap when there was no room for another fetch.
+pub(crate) const FULL: &str = "fills-full";
+/// The word for a 206 that is not the part it was asked for.
+pub(crate) const MISMATCH: &str = "part-mismatch";
+
+/// The part of an object of which nothing is known yet that a request wants, and the one that the
+/// next hop is asked for in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cold {
+    pub(crate) wanted: Wanted,
+    pub(crate) asked: Wanted,
+}
+
+impl Cold {
+    /// What a request with one range leads to: the whole slices around it, not more than a run.
+    /// What is counted from the end is asked for as it came.
+    pub(crate) fn of(ask: &Ask) -> Option<Self> {
+        if !ask.carries.range || ask.method != Method::GET {
+            return None;
+        }
+        let mut lines = ask.headers.get_all(header::RANGE).iter();
+        let wanted = part::single(lines.next()?)?;
+        if lines.next().is_some() {
+            return None;
+        }
+        let asked = match wanted {
+            Wanted::From(first, last) => {
+                let start = first - first % SLICE;
+                let most = start + RUN_BYTES_MAX;
+                let end = last.map_or(most, |last| (last - last % SLICE + SLICE).min(most));
+                Wanted::From(start, Some(end - 1))
+            }
+            Wanted::Last(0) => return None,
+            Wanted::Last(count) if count <= RUN_BYTES_MAX => wanted,
+            // The first slice tells the length.
+            Wanted::Last(_) => Wanted::From(0, Some(SLICE - 1)),
+        };
+        Some(Self { wanted, asked })
+    }
+
+    /// Whether a part is what was asked for, or at least what is wanted of it.
+    pub(crate) fn is_met_by(self, part: &Part) -> bool {
+        match self.asked {
+            Wanted::From(first, _) if part.first == first => true,
+            _ => self.wanted.begins_in(part.first, part.end, part.complete),
+        }
+    }
+}
+
+/// Whether the whole object is in this part.
+pub(crate) fn is_whole(part: &Part) -> bool {
+    part.first == 0 && part.end == part.complete
+}
+
+/// What is at hand of the bytes that an answer needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// All of them, or they are on their way; of a long answer, as much as is worth a look.
+    All,
+    /// The first of them.
+    Begun,
+    /// Not even the first.
+    Nothing,
+}
+
+/// Most slices that are looked for before an answer begins.
+const LOOK_SLICES_MAX: usize = 64;
+
+/// Looks what is at hand of these bytes of a body.
+pub(crate) fn presence(core: &Core, object: &Object, bytes: Range<u64>) -> Presence {
+    let Some(body) = object.body.sliced() else { return Presence::All };
+    let mut next = bytes.start;
+    for _ in 0..LOOK_SLICES_MAX {
+        if next >= bytes.end {
+            break;
+        }
+        let id = SliceId::holding(body, next);
+        let there = match core.node.store.find_slice(id) {
+            SliceFound::Memory(piece) if piece.from(next).is_some() => Some(next..piece.end()),
+            // What is on disk is the whole slice, or can be completed.
+            SliceFound::Disk(_) => Some(next..id.first() + SLICE),
+            _ => core.node.store.filling_slice(id).filter(|on_its_way| on_its_way.contains(&next)),
+        };
+        match there {
+            Some(there) => next = there.end,
+            None if next == bytes.start => return Presence::Nothing,
+            None => return Presence::Begun,
+        }
+    }
+    Presence::All
+}
+
+/// What a reader that met a gap gets.
+pub(crate) enum Begun {
+    /// The bytes from this offset on, as they come.
+    Reader(FillReader, u64),
+    /// They have come meanwhile.
+    Stored,
+    /// There is no room for another fetch.
+    Full,
+}
+
+/// Joins the fetch that fills a gap, or begins one: of the gap, and of what else is missing behind
+/// it before `until`.
+pub(crate) fn begin(
+    core: &Rc<Core>,
+    ask: &Rc<Ask>,
+    object: &Arc<Object>,
+    gap: Range<u64>,
+    until: u64,
+) -> Begun {
+    let Some(body) = object.body.sliced() else { return Begun::Full };
+    let store = &core.node.store;
+    let (mut next, first) = (gap.end, gap.start);
+    let id = SliceId::holding(body, first);
+    let (writer, reader) = match store.begin_slice(id, gap, core.node.now()) {
+        SliceBegin::Lead(writer, reader) => (writer, reader),
+        SliceBegin::Join(reader, first) => {
+            ask.site.counters.here().collapsed.inc();
+            return Begun::Reader(reader, first);
+        }
+        SliceBegin::Stored => return Begun::Stored,
+        SliceBegin::Full => return Begun::Full,
+    };
+    let mut writers = VecDeque::from([writer]);
+    while next < until && next % SLICE == 0 && (writers.len() as u64) < RUN_SLICES_MAX {
+        let id = SliceId::holding(body, next);
+        let end = (next + SLICE).min(object.body.len());
+        if store.has_slice(id) {
+            break;
+        }
+        let SliceBegin::Lead(writer, _) = store.begin_slice(id, next..end, core.node.now()) else {
+            break;
+        };
+        writers.push_back(writer);
+        next = end;
+    }
+    ask.site.counters.here().fills.inc();
+    let (task_core, ask, object) = (Rc::clone(core), Rc::clone(ask), Arc::clone(object));
+    core.tasks.spawn(async move { run(&task_core, &ask, &object, writers).await });
+    Begun::Reader(reader, first)
+}
+
+/// Begins to fetch the slices behind this one that a reader will come to, if they are missing.
+pub(crate) fn read_ahead(core: &Rc<Core>, ask: &Rc<Ask>, object: &Arc<Object>, here: SliceId) {
+    let length = object.body.len();
+    let until = (here.first() + (ask.site.read_ahead + 1) * SLICE).min(length);
+    let mut next = here.first() + SLICE;
+    while next < until {
+        let id = SliceId::holding(here.body, next);
+        let end = (next + SLICE).min(length);
+        let store = &core.node.store;
+        if !store.has_slice(id) && store.filling_slice(id).is_none() {
+            // Nobody reads along yet.
+            drop(begin(core, ask, object, next..end, until));
+            return;
+        }
+        next = end;
+    }
+}
+
+/// Fetches missing slices of an object.
+async fn run(core: &Core, ask: &Ask, object: &Arc<Object>, mut writers: Writers) {
+    let missing = bounds(&writers);
+    match fetch(core, ask, object, missing).await {
+        Ok((sent, from)) => {
+            open(&mut writers, ask, &object.head);
+            let body = sent.reply.response.into_body();
+            pump(ask, body, from, writers).await;
+            drop(sent.in_flight);
+        }
+        Err(failure) => {
+            if matches!(failure, Failure::Changed) {
+                core.node.store.remove(ask.key, &ask.full_key, object);
+            }
+            fail(ask, writers, &failure);
+        }
+    }
+}
+
+/// Slices to be filled, in the order of the body.
+pub(crate) type Writers = VecDeque<SliceWriter>;
+
+fn bounds(writers: &Writers) -> Range<u64> {
+    let first = writers.front().map_or(0, |writer| writer.missing().start);
+    first..writers.back().map_or(first, |writer| writer.missing().end)
+}
+
+/// Asks for these bytes of this version of an object. Returns the answer and the place of its first
+/// byte.
+async fn fetch(
+    core: &Core,
+    ask: &Ask,
+    object: &Object,
+    bytes: Range<u64>,
+) -> Result<(Sent, u64), Failure> {
+    let complete = object.body.len();
+    let Some(validator) = part::strong_validator(&object.headers) else {
+        return Err(Failure::Changed);
+    };
+    let last = (bytes.end < complete).then(|| bytes.end - 1);
+    let range = Wanted::From(bytes.start, last).value();
+    let purpose = Purpose::Gap { range: &range, validator };
+    let sent = exchange(core, ask, purpose, OutgoingBody::empty()).await;
+    let sent = sent.map_err(|(failure, _)| failure)?;
+    let response = &sent.reply.response;
+    let length = response.body().size_hint().exact();
+    let is_same = part::same_version(&object.headers, response.headers());
+    match response.status() {
+        StatusCode::PARTIAL_CONTENT if is_same => match Place::of(response.headers(), length) {
+            Some(place) if place.complete != complete => Err(Failure::Changed),
+            Some(place) if place.first == bytes.start => Ok((sent, place.first)),
+            _ => Err(Failure::Part),
+        },
+        // It does not do ranges; what comes before is read and dropped.
+        StatusCode::OK if is_same && length == Some(complete) => Ok((sent, 0)),
+        StatusCode::OK
+        | StatusCode::PARTIAL_CONTENT
+        | StatusCode::RANGE_NOT_SATISFIABLE
+        | StatusCode::NOT_FOUND
+        | StatusCode::GONE => Err(Failure::Changed),
+        status => Err(Failure::ServerError(status)),
+    }
+}
+
+/// Begins to fill the slices of a part that has come without anything being known of the object.
+pub(crate) fn begin_part(core: &Core, body: BodyId, part: Range<u64>) -> Writers {
+    let mut writers = Writers::new();
+    let mut next = part.start;
+    while next < part.end && (writers.len() as u64) < RUN_SLICES_MAX {
+        let id = SliceId::holding(body, next);
+        let end = (id.first() + SLICE).min(part.end);
+        match core.node.store.begin_slice(id, next..end, core.node.now()) {
+            SliceBegin::Lead(writer, _) => writers.push_back(writer),
+            SliceBegin::Join(..) | SliceBegin::Stored => {}
+            SliceBegin::Full => break,
+        }
+        next = end;
+    }
+    writers
+}
+
+/// Confirms to the readers of these slices that they will come.
+pub(crate) fn open(writers: &mut Writers, ask: &Ask, head: &Arc<Head>) {
+    writers.iter_mut().for_each(|writer| writer.open(head, &ask.full_key));
+}
+
+/// Moves a body whose first byte has the place `place` into the slices, until they are full or it
+/// ends.
+pub(crate) async fn pump(ask: &Ask, mut body: UpstreamBody, mut place: u64, mut writers: Writers) {
+    while !writers.is_empty() {
+        match poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            Some(Ok(frame)) => {
+                let Ok(bytes) = frame.into_data() else { continue };
+                ask.site.counters.here().upstream_received.add(bytes.len() as u64);
+                place += bytes.len() as u64;
+                let from = place - bytes.len() as u64;
+                if let Err(error) = spread(bytes, from, &mut writers) {
+                    ask.site.counters.here().fills_failed.inc(error.word());
+                    return;
+                }
+            }
+            Some(Err(error)) => {
+                ask.site.counters.here().upstream_truncated.inc();
+                return fail(ask, writers, &Failure::Broken(error));
+            }
+            None => {
+                ask.site.counters.here().fills_failed.inc(FillError::Truncated.word());
+                return writers.into_iter().for_each(|writer| writer.fail(FillError::Truncated));
+            }
+        }
+    }
+    ask.site.counters.here().fills_stored.inc();
+}
+
+/// Gives each of the slices its bytes of a chunk that begins at `place`.
+fn spread(
+    mut bytes: Bytes,
+    mut place: u64,
+    writers: &mut Writers,
+) -> Result<(), selvedge_store::PushError> {
+    while let (Some(writer), false) = (writers.front_mut(), bytes.is_empty()) {
+        let missing = writer.missing();
+        let before = missing.start.saturating_sub(place).min(bytes.len() as u64);
+        drop(bytes.split_to(before as usize));
+        let count = (missing.end - missing.start).min(bytes.len() as u64);
+        let now = bytes.split_to(count as usize);
+        place += before + count;
+        if !now.is_empty() && writer.push(now)? {
+            writers.pop_front();
+        }
+    }
+    Ok(())
+}
+
+fn fail(ask: &Ask, writers: Writers, failure: &Failure) {
+    ask.site.counters.here().fills_failed.inc(crate::rescue::answer(failure).word);
+    for writer in writers {
+        writer.fail(FillError::Source(Arc::new(failure.clone())));
+    }
+}
