@@ -16,11 +16,14 @@
 //!
 //! | bits | what |
 //! |---|---|
-//! | 0..2 | how often it was used lately, 3 is the most |
-//! | 2..18 | units of 64 bytes, less one |
-//! | 18..40 | first unit within the segment |
-//! | 40..60 | segment |
+//! | 0..4 | how often it was used lately, 15 is the most |
+//! | 4..20 | units of 64 bytes, less one |
+//! | 20..42 | first unit within the segment |
+//! | 42..62 | segment |
 //! | 63 | the slot is in use |
+//!
+//! Each shard halves its use counts after thirty asks per record it has, found or not: so a count
+//! tells how often a record is asked for compared with the others, and old fame fades.
 
 use std::ops::RangeInclusive;
 use std::sync::Mutex;
@@ -32,7 +35,7 @@ use crate::lock::lock;
 pub(crate) const SHARDS: usize = 4096;
 
 /// The use count goes no higher.
-pub(crate) const USES_MAX: u8 = 3;
+pub(crate) const USES_MAX: u8 = 15;
 
 /// Bytes of a slot in a dump.
 pub(crate) const SLOT_BYTES: usize = 16;
@@ -75,10 +78,11 @@ impl Index {
         Some(table.slots[at].place())
     }
 
-    /// Where the record of a key lies, which is a use of it.
+    /// Where the record of a key lies. This is an ask; when the record is there, a use of it.
     pub(crate) fn touch(&self, key: u128) -> Option<Place> {
         let (shard, fingerprint) = parts(key);
         let mut table = lock(&self.shards[shard].table);
+        table.count_ask();
         let at = table.find(fingerprint).ok()?;
         let slot = &mut table.slots[at];
         // Most of what is used often is at the top already: do not make its line dirty again.
@@ -133,7 +137,7 @@ impl Index {
         })
     }
 
-    /// How often a record was used lately, 0 to 3; `None` if it does not lie there (any more).
+    /// How often a record was used lately, 0 to 15; `None` if it does not lie there (any more).
     pub(crate) fn uses(&self, key: u128, place: Place) -> Option<u8> {
         self.with(key, place, |slot| slot.uses())
     }
@@ -274,9 +278,9 @@ impl Slot {
 
     fn place(&self) -> Place {
         Place {
-            segment: (self.word >> 40) as u32 & (SEGMENTS_MAX - 1),
-            unit: (self.word >> 18) as u32 & (UNIT_MAX - 1),
-            units: ((self.word >> 2) as u32 & (UNITS_MAX - 1)) + 1,
+            segment: (self.word >> 42) as u32 & (SEGMENTS_MAX - 1),
+            unit: (self.word >> 20) as u32 & (UNIT_MAX - 1),
+            units: ((self.word >> 4) as u32 & (UNITS_MAX - 1)) + 1,
         }
     }
 
@@ -284,9 +288,9 @@ impl Slot {
         assert!(place.segment < SEGMENTS_MAX && place.unit < UNIT_MAX, "{place:?}");
         assert!(UNITS_RANGE.contains(&place.units), "{place:?}");
         self.word = USED
-            | u64::from(place.segment) << 40
-            | u64::from(place.unit) << 18
-            | u64::from(place.units - 1) << 2
+            | u64::from(place.segment) << 42
+            | u64::from(place.unit) << 20
+            | u64::from(place.units - 1) << 4
             | u64::from(self.uses());
     }
 }
@@ -297,9 +301,21 @@ struct Table {
     slots: Vec<Slot>,
     homes: usize,
     len: usize,
+    /// Asks since use counts were halved.
+    asks: usize,
 }
 
 impl Table {
+    fn count_ask(&mut self) {
+        self.asks += 1;
+        if self.asks > self.len.max(AGED_LEN_MIN) * ASKS_PER_RECORD {
+            self.asks = 0;
+            for slot in &mut self.slots {
+                slot.word = slot.word & !u64::from(USES_MAX) | u64::from(slot.uses() / 2);
+            }
+        }
+    }
+
     fn home(&self, fingerprint: u64) -> usize {
         ((u128::from(fingerprint) * self.homes as u128) >> 64) as usize
     }
@@ -356,7 +372,8 @@ impl Table {
     /// Replaces everything by sorted slots, with room for some more.
     fn rebuild(&mut self, slots: &[Slot], initial_homes: usize) {
         let homes = slots.len() * 5 / 4;
-        *self = Self { slots: Vec::new(), homes: homes.max(initial_homes), len: slots.len() };
+        self.homes = homes.max(initial_homes);
+        self.len = slots.len();
         self.slots = self.layout(slots.iter());
     }
 
@@ -393,7 +410,7 @@ fn push(slots: &mut Vec<Slot>, slot: Slot) {
 
 const EMPTY: Slot = Slot { fingerprint: 0, word: 0 };
 const USED: u64 = 1 << 63;
-const UNKNOWN: u64 = 0b111 << 60;
+const UNKNOWN: u64 = 1 << 62;
 const SEGMENTS_MAX: u32 = 1 << 20;
 const UNIT_MAX: u32 = 1 << 22;
 const UNITS_MAX: u32 = 1 << 16;
@@ -402,6 +419,12 @@ const UNITS_RANGE: RangeInclusive<u32> = 1..=UNITS_MAX;
 /// Share of the homes that may be taken. A search passes about five slots when it is reached, and
 /// a table that has just grown by a quarter takes 22 bytes an entry.
 const LOAD_MAX: (usize, usize) = (9, 10);
+
+/// Asks, for each record of a shard, after which its use counts are halved.
+const ASKS_PER_RECORD: usize = 30;
+
+/// A shard with fewer records ages as if it had so many.
+const AGED_LEN_MIN: usize = 64;
 
 /// Slots that are made ready behind the last home.
 const OVERHANG: usize = 16;

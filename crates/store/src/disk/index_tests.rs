@@ -184,7 +184,7 @@ fn a_new_place_keeps_the_use_count_and_a_new_key_has_none() {
     let index = Index::new();
     index.put(5, place(1));
     assert_eq!(index.uses(5, place(1)), Some(0));
-    for _ in 0..5 {
+    for _ in 0..USES_MAX + 2 {
         index.touch(5);
     }
     assert_eq!(index.uses(5, place(1)), Some(USES_MAX));
@@ -195,6 +195,23 @@ fn a_new_place_keeps_the_use_count_and_a_new_key_has_none() {
     index.remove(5);
     index.put(5, place(1));
     assert_eq!(index.uses(5, place(1)), Some(0));
+}
+
+#[test]
+fn old_fame_fades_with_what_is_asked_for_in_the_same_shard() {
+    let index = Index::new();
+    index.put(5, place(1));
+    index.put(5 | 1 << 116, place(1));
+    for _ in 0..USES_MAX {
+        index.touch(5);
+        index.touch(5 | 1 << 116);
+    }
+    let asks = |count| (0..count).for_each(|_| assert_eq!(index.touch(6), None));
+    asks(1920 - u64::from(USES_MAX));
+    assert_eq!(index.uses(5, place(1)), Some(USES_MAX));
+    asks(1);
+    assert_eq!(index.uses(5, place(1)), Some(USES_MAX / 2));
+    assert_eq!(index.uses(5 | 1 << 116, place(1)), Some(USES_MAX));
 }
 
 #[test]
@@ -239,7 +256,7 @@ fn bad_dumps_are_refused_whole() {
     let mut unused = dump.clone();
     unused[SLOT_BYTES - 1] &= 0x7f;
     let mut unknown = dump.clone();
-    unknown[SLOT_BYTES - 1] |= 0x10;
+    unknown[SLOT_BYTES - 1] |= 0x40;
     let twice = [&dump[..SLOT_BYTES], &dump[..SLOT_BYTES]].concat();
     for bad in [&dump[..dump.len() - 1], &swapped, &unused, &unknown, &twice] {
         assert_eq!(index.load(0, bad), Err(BadDump));

@@ -7,9 +7,13 @@
 mod counters;
 mod disks;
 mod found;
+mod ghost;
 // Until the engine beside it is there, only tests and benchmarks use it.
 #[cfg_attr(not(test), expect(dead_code))]
 mod index;
+// As above.
+#[cfg_attr(not(test), expect(dead_code))]
+mod keep;
 mod record;
 mod report;
 mod settings;
@@ -23,3 +27,5 @@ pub use settings::{Admission, DiskPath, DiskSettings, Quota};
 
 #[cfg(test)]
 mod index_tests;
+#[cfg(test)]
+mod keep_tests;

@@ -1,0 +1,90 @@
+//! Keys that were asked for and not there, or that had to go: what the disk remembers of what it
+//! does not have. Two bytes for each record that the disk may hold.
+//!
+//! A line is 32 cells, the one asked for last in front. A cell is 12 bits of the key and a count
+//! of asks (1 to 15; 0 is empty). To make room, the hindmost cell goes; but one that was asked for
+//! more than once loses one ask and moves to the front instead. So a key asked for once is
+//! remembered for about as many others as the disk has records, and one asked for often for longer.
+//! A key may be taken for another, about once in 130 times: a count is a hint, never a promise.
+
+use std::sync::Mutex;
+
+use crate::lock::lock;
+
+/// A key's count goes no higher.
+pub(crate) const ASKS_MAX: u8 = 15;
+
+/// Counts of asks, by key.
+#[derive(Debug)]
+pub(crate) struct Ghost {
+    parts: Box<[Mutex<Box<[[u16; CELLS]]>>]>,
+}
+
+impl Ghost {
+    /// Remembers about as many keys as there may be `records` on the disk.
+    pub(crate) fn new(records: usize) -> Self {
+        let lines = (records / CELLS / PARTS).max(1);
+        let part = || Mutex::new(vec![[0; CELLS]; lines].into_boxed_slice());
+        Self { parts: (0..PARTS).map(|_| part()).collect() }
+    }
+
+    /// How often a key was noted lately, 0 to 15.
+    pub(crate) fn count(&self, key: u128) -> u8 {
+        let (part, hash, tag) = places(key);
+        let lines = lock(&self.parts[part]);
+        let cells = &lines[line(hash, lines.len())];
+        cells.iter().find(|&&cell| is_of(cell, tag)).map_or(0, |&cell| asks(cell) as u8)
+    }
+
+    /// Notes `times` (at least 1) asks for a key, and says how many were known before.
+    pub(crate) fn note(&self, key: u128, times: u8) -> u8 {
+        let (part, hash, tag) = places(key);
+        let mut lines = lock(&self.parts[part]);
+        let at = line(hash, lines.len());
+        let cells = &mut lines[at];
+        let (at, known) = match cells.iter().position(|&cell| is_of(cell, tag)) {
+            Some(at) => (at, asks(cells[at])),
+            None => {
+                make_room(cells);
+                (CELLS - 1, 0)
+            }
+        };
+        cells.copy_within(0..at, 1);
+        cells[0] = tag | (known + u16::from(times.max(1))).min(u16::from(ASKS_MAX));
+        known as u8
+    }
+}
+
+/// Makes the hindmost cell one that may go.
+fn make_room(cells: &mut [u16; CELLS]) {
+    for _ in 0..CELLS {
+        if asks(cells[CELLS - 1]) <= 1 {
+            return;
+        }
+        cells[CELLS - 1] -= 1;
+        cells.rotate_right(1);
+    }
+}
+
+/// Part, a hash for the line, and tag of a key: the key is a keyed hash, its bits are all good.
+fn places(key: u128) -> (usize, u64, u16) {
+    ((key >> 32) as usize % PARTS, (key >> 40) as u64, (key as u16) << COUNT_BITS)
+}
+
+fn line(hash: u64, lines: usize) -> usize {
+    ((u128::from(hash) * lines as u128) >> 64) as usize
+}
+
+fn asks(cell: u16) -> u16 {
+    cell & u16::from(ASKS_MAX)
+}
+
+fn is_of(cell: u16, tag: u16) -> bool {
+    cell & !u16::from(ASKS_MAX) == tag && asks(cell) > 0
+}
+
+const CELLS: usize = 32;
+const COUNT_BITS: u32 = 4;
+
+/// Parts with a lock each.
+const PARTS: usize = 64;
