@@ -36,6 +36,7 @@ pub use key::{Absence, Apply, Key, Kind, Section, Shape, Side};
 pub use keys::SECTIONS;
 pub use keys::limits::Limits;
 pub use keys::node::{Admin, Cache, Certificate, Listen, Log, Node};
+pub use keys::purge::Purge;
 pub use keys::site::{Site, Timeouts};
 pub use keys::upstream::Upstream;
 pub use reference::reference;
@@ -70,6 +71,8 @@ pub struct Config {
     pub listen: Listen,
     /// `[admin]`.
     pub admin: Admin,
+    /// `[purge]`.
+    pub purge: Purge,
     /// `[cache]`.
     pub cache: Cache,
     /// Each `[[certificate]]`, in the order of the file.
@@ -111,6 +114,7 @@ pub fn parse(text: &str, origin: &str, profile: Profile) -> Result<Config, Fault
         node: read::one(root, &mut cx, &Node::SECTION, Node::read),
         listen: read::one(root, &mut cx, &Listen::SECTION, Listen::read),
         admin: read::one(root, &mut cx, &Admin::SECTION, Admin::read),
+        purge: read::one(root, &mut cx, &Purge::SECTION, Purge::read),
         cache: read::one(root, &mut cx, &Cache::SECTION, Cache::read),
         certificates: read::many(root, &mut cx, &Certificate::SECTION, Certificate::read),
         upstream: read::one(root, &mut cx, &Upstream::SECTION, Upstream::read),
@@ -131,6 +135,7 @@ impl Config {
         self.node.restart_needed(&other.node, &mut needed);
         self.listen.restart_needed(&other.listen, &mut needed);
         self.admin.restart_needed(&other.admin, &mut needed);
+        self.purge.restart_needed(&other.purge, &mut needed);
         self.cache.restart_needed(&other.cache, &mut needed);
         self.upstream.restart_needed(&other.upstream, &mut needed);
         self.limits.restart_needed(&other.limits, &mut needed);

@@ -4,7 +4,7 @@
 use crate::body::{Body, Piece, Source};
 use crate::node::Core;
 use crate::normalize::Ask;
-use crate::page::Page;
+use crate::page::{JSON, Page};
 use crate::request::{Served, Trail, Visit, What};
 use crate::rescue::{self, Failure};
 use crate::slice_reader::SliceReader;
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header};
 use selvedge_policy::range::{self, Range, Ranges};
 use selvedge_policy::validate::{self, Precondition};
-use selvedge_policy::{CacheStatus, Now};
+use selvedge_policy::{CacheStatus, Now, tags};
 use selvedge_store::{FillReader, Head, Object};
 use selvedge_telemetry::CacheResult;
 use std::collections::VecDeque;
@@ -73,6 +73,9 @@ pub(crate) fn deliver(core: &Core, ask: &Ask, served: Served, mut visit: Visit) 
             return finish(visit, head.status, head.headers, Source::Empty);
         }
     };
+    if hides_tags(ask) {
+        tags::hide(&mut headers);
+    }
     headers.append(CACHE_STATUS, status_value(core, &trail, ttl));
     if !ask.site.response_rules.is_empty() {
         ask.site.response_rules.apply(&mut headers);
@@ -109,6 +112,9 @@ fn whole(
             }
         }
     }
+    if !object.tags.is_empty() && hides_tags(ask) {
+        tags::hide(&mut headers);
+    }
     if !ask.site.response_rules.is_empty() {
         ask.site.response_rules.apply(&mut headers);
         headers.insert(X_REQUEST_ID, visit.id.value());
@@ -116,6 +122,12 @@ fn whole(
     let is_head = ask.method == Method::HEAD;
     let source = if is_head { Source::Empty } else { Stored::Object(object).whole(&object.head) };
     send(visit, object.status, headers, source)
+}
+
+/// Whether this client is not to see what its answer is tagged with. Other nodes are: they purge by
+/// it too.
+fn hides_tags(ask: &Ask) -> bool {
+    !ask.site.show_tags && !ask.arrival.from_node
 }
 
 /// The fields of a whole answer, with blanks for what is different in each. The blanks come first,
@@ -144,6 +156,16 @@ pub(crate) fn options(visit: Visit) -> Response<Body> {
     let mut headers = HeaderMap::new();
     headers.insert(header::ALLOW, METHODS);
     finish(visit, StatusCode::NO_CONTENT, headers, Source::Empty)
+}
+
+/// Answers a purge that was carried out.
+pub(crate) fn purged(mut visit: Visit, text: String) -> Response<Body> {
+    visit.ledger.reason = Some("purge");
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, JSON);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(text.len()));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    finish(visit, StatusCode::OK, headers, Source::Whole(Bytes::from(text)))
 }
 
 /// What a client may send. Other methods but CONNECT and TRACE are passed on all the same.
@@ -184,6 +206,9 @@ pub(crate) fn refuse(core: &Core, failure: &Failure, mut visit: Visit) -> Respon
     let status =
         CacheStatus { cache: &core.node.name, detail: Some(answer.word), ..Default::default() };
     status.append(&mut headers);
+    if answer.status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
     if answer.status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(header::ALLOW, METHODS);
     }

@@ -3,6 +3,7 @@
 use crate::body::Body;
 use crate::numbers::Numbers;
 use crate::plan::{Ingredients, Plan, TrustLoader};
+use crate::purge::Token;
 use crate::request;
 use crate::request_id::RequestIds;
 use crate::upstream::Hops;
@@ -55,10 +56,11 @@ impl Node {
         parts: Parts,
         config: &Config,
         load_trust: &TrustLoader<'_>,
+        purge_token: Option<&Token>,
     ) -> Result<Arc<Self>, TlsError> {
         let Parts { store, telemetry, access_log, clock } = parts;
         let hops = Hops::default();
-        let with = Ingredients { hops: &hops, telemetry: &telemetry, load_trust };
+        let with = Ingredients { hops: &hops, telemetry: &telemetry, load_trust, purge_token };
         let plan = Plan::compile(config, 1, &with)?;
         telemetry.config_loaded(1, clock.now_wall_s());
         let node = Arc::new(Self {
@@ -87,9 +89,15 @@ impl Node {
     ///
     /// # Errors
     /// When certificates to trust cannot be read; then nothing has changed.
-    pub fn reload(&self, config: &Config, load_trust: &TrustLoader<'_>) -> Result<(), TlsError> {
+    pub fn reload(
+        &self,
+        config: &Config,
+        load_trust: &TrustLoader<'_>,
+        purge_token: Option<&Token>,
+    ) -> Result<(), TlsError> {
         let revision = self.plan.load().revision + 1;
-        let with = Ingredients { hops: &self.hops, telemetry: &self.telemetry, load_trust };
+        let (hops, telemetry) = (&self.hops, &self.telemetry);
+        let with = Ingredients { hops, telemetry, load_trust, purge_token };
         let plan = Plan::compile(config, revision, &with)?;
         self.plan.store(Arc::new(plan));
         self.telemetry.config_loaded(revision, self.clock.now_wall_s());
@@ -192,6 +200,7 @@ pub(crate) mod tests {
             hops: &Hops::default(),
             telemetry: &telemetry,
             load_trust: &|_, _| unreachable!("no CA file in this configuration"),
+            purge_token: None,
         };
         Plan::compile(&config, 1, &with).expect("nothing to read")
     }

@@ -5,6 +5,9 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
+/// The media type of errors that programs read.
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
 /// The forms a page can take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -49,7 +52,7 @@ impl Page<'_> {
                     "{{\"status\":{code},\"title\":\"{title}\",\"reason\":\"{word}\",\
                      \"detail\":\"{sentence}\",\"node\":\"{node}\",\"request_id\":\"{id}\"}}\n"
                 )),
-                HeaderValue::from_static("application/json"),
+                JSON,
             ),
             Form::Text => (
                 Bytes::from(format!("{code} {title}: {sentence}\n{node} {word} request {id}\n")),

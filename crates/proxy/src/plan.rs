@@ -2,6 +2,7 @@
 //! a request from its first step to its last.
 
 use crate::health::HealthRules;
+use crate::purge::{Guard, Token};
 use crate::route::Routes;
 use crate::upstream::{Hop, HopKey, Hops, OriginPolicy, Origins, Tier, Tiered, Upstream};
 use http::{HeaderName, HeaderValue};
@@ -21,6 +22,9 @@ use std::time::Duration;
 pub struct Plan {
     pub(crate) revision: u64,
     pub(crate) routes: Routes,
+    /// The names of all sites.
+    pub(crate) sites: Vec<String>,
+    pub(crate) purge: Guard,
     pub(crate) upstream: Upstream,
     pub(crate) trust: Vec<IpNet>,
     pub(crate) ranges_max: usize,
@@ -47,6 +51,8 @@ pub(crate) struct Site {
     /// Slices that are fetched before a reader gets to them.
     pub(crate) read_ahead: u64,
     pub(crate) upgrades: bool,
+    /// Clients see what responses are tagged with.
+    pub(crate) show_tags: bool,
     pub(crate) request_bytes_max: u64,
 }
 
@@ -98,6 +104,8 @@ pub(crate) struct Ingredients<'a> {
     pub(crate) hops: &'a Hops,
     pub(crate) telemetry: &'a Telemetry,
     pub(crate) load_trust: &'a TrustLoader<'a>,
+    /// The content of `purge.token_file`.
+    pub(crate) purge_token: Option<&'a Token>,
 }
 
 impl Plan {
@@ -119,6 +127,8 @@ impl Plan {
         Ok(Self {
             revision,
             routes,
+            sites: config.sites.iter().map(|site| site.name.to_string()).collect(),
+            purge: Guard::new(&config.purge.from, with.purge_token.cloned()),
             upstream,
             trust: config.listen.trust.clone(),
             ranges_max: config.limits.ranges,
@@ -277,6 +287,7 @@ fn compile_site(
         compress: compress(site),
         read_ahead: site.read_ahead as u64,
         upgrades: site.websocket,
+        show_tags: site.show_tags,
         request_bytes_max: site.request_body_max(&config.limits).bytes(),
     })
 }

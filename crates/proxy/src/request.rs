@@ -18,6 +18,7 @@ use crate::ledger::{Ledger, Origin};
 use crate::node::Core;
 use crate::normalize::{self, Ask};
 use crate::plan::{Plan, Site};
+use crate::purge;
 use crate::request_id::RequestId;
 use crate::rescue::Failure;
 use crate::route;
@@ -102,6 +103,9 @@ pub(crate) async fn serve(
     if admit::ends_here(&req) {
         return deliver::options(visit);
     }
+    if purge::is_purge(req.method()) {
+        return purge::serve(&core, &plan, &arrival, &req, &connection, visit).await;
+    }
     match live(&core, plan, arrival, req, &connection, &mut visit).await {
         Ok((ask, served)) => deliver::deliver(&core, &ask, served, visit),
         Err(failure) => deliver::refuse(&core, &failure, visit),
@@ -181,7 +185,7 @@ async fn live(
 }
 
 /// The one host that key, routing and origin go by.
-fn authority(req: &Request<RequestBody>, arrival: &Arrival) -> Result<String, Failure> {
+pub(crate) fn authority(req: &Request<RequestBody>, arrival: &Arrival) -> Result<String, Failure> {
     let authority = selvedge_net::authority(req).map_err(Failure::Refused)?;
     normalize_host(authority, arrival.scheme)
         .map(std::borrow::Cow::into_owned)
@@ -190,7 +194,11 @@ fn authority(req: &Request<RequestBody>, arrival: &Arrival) -> Result<String, Fa
 
 /// The site of a host. Over TLS the host must be the one that the handshake named: a certificate
 /// was chosen for that one (RFC 9110 7.4).
-fn find_site(plan: &Plan, host: &str, connection: &Connection) -> Result<Arc<Site>, Failure> {
+pub(crate) fn find_site(
+    plan: &Plan,
+    host: &str,
+    connection: &Connection,
+) -> Result<Arc<Site>, Failure> {
     let name = route::host_of(host);
     let sni = connection.tls().and_then(|tls| tls.sni.as_deref());
     if sni.is_some_and(|sni| sni != name) {

@@ -1,6 +1,7 @@
 //! The one place where an error becomes something: a retry, another hop, a stale answer, a status,
 //! a closed connection. Everything else passes failures on.
 
+use crate::purge::Refused;
 use crate::slices;
 use http::StatusCode;
 use selvedge_net::{BodyError, Refusal, SendError};
@@ -41,6 +42,8 @@ pub(crate) enum Failure {
     Part,
     /// An encoder failed: memory, or a bug.
     Encode,
+    /// A purge was refused, or did not do all it should.
+    Purge(Refused),
 }
 
 /// What to do with a failed attempt.
@@ -154,6 +157,7 @@ pub(crate) fn answer(failure: &Failure) -> Answer {
         Failure::NoHop => {
             say(StatusCode::BAD_GATEWAY, "no-hop", "There is no server to ask for this site.")
         }
+        Failure::Purge(refused) => purge(*refused),
         Failure::Upstream(error) => upstream(error),
         Failure::ServerError(status) => {
             say(*status, "upstream-status", "The origin answered with an error.")
@@ -180,6 +184,36 @@ pub(crate) fn answer(failure: &Failure) -> Answer {
             say(StatusCode::INTERNAL_SERVER_ERROR, "encode", "The answer could not be encoded.")
         }
     }
+}
+
+fn purge(refused: Refused) -> Answer {
+    let (status, word, sentence) = match refused {
+        Refused::Forbidden => {
+            (StatusCode::FORBIDDEN, "purge-forbidden", "This client may not purge.")
+        }
+        Refused::Unauthorized => (
+            StatusCode::UNAUTHORIZED,
+            "purge-unauthorized",
+            "Whoever purges must bring the token: Authorization: Bearer ...",
+        ),
+        Refused::Syntax(sentence) => (StatusCode::BAD_REQUEST, "purge-syntax", sentence),
+        Refused::TooLarge => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "purge-too-large",
+            "One request purges 1000 things at most, in 64 KiB.",
+        ),
+        Refused::UnknownSite => (
+            StatusCode::BAD_REQUEST,
+            "purge-unknown-site",
+            "There is no site of this name or for this host here.",
+        ),
+        Refused::NotDurable => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "purge-not-durable",
+            "The purge is in force, but no disk could take it down: a restart would undo it.",
+        ),
+    };
+    Answer { status, word, sentence, close: false }
 }
 
 fn upstream(error: &SendError) -> Answer {
@@ -236,6 +270,7 @@ pub(crate) fn stale_may_stand_in(failure: &Failure) -> bool {
         | Failure::Method
         | Failure::BodyTooLarge
         | Failure::OnlyIfCached
+        | Failure::Purge(_)
         | Failure::Encode => false,
     }
 }

@@ -1,34 +1,38 @@
-//! The side door: whether the node lives, whether it takes traffic, and its counters.
+//! The side door: whether the node lives, whether it takes traffic, its counters, and purges.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use selvedge_net::{Connection, Handler, OutgoingBody, RequestBody};
+use selvedge_proxy::Node;
 use selvedge_telemetry::{CONTENT_TYPE, Telemetry};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-/// Answers `/livez`, `/readyz` and `/metrics`.
+/// Answers `/livez`, `/readyz`, `/metrics` and `POST /purge`.
 #[derive(Clone)]
 pub(crate) struct Admin {
     telemetry: Arc<Telemetry>,
+    /// The node, once it is there.
+    node: Arc<OnceLock<Arc<Node>>>,
 }
 
 impl Admin {
-    pub(crate) fn new(telemetry: Arc<Telemetry>) -> Self {
-        Self { telemetry }
+    pub(crate) fn new(telemetry: Arc<Telemetry>, node: Arc<OnceLock<Arc<Node>>>) -> Self {
+        Self { telemetry, node }
     }
 
     fn answer(&self, method: &Method, path: &str) -> (StatusCode, &'static str, String) {
         const TEXT: &str = "text/plain; charset=utf-8";
         if !matches!(*method, Method::GET | Method::HEAD) {
-            return (StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET only\n".to_owned());
+            let text = "GET only, and POST of /purge\n".to_owned();
+            return (StatusCode::METHOD_NOT_ALLOWED, TEXT, text);
         }
         match path {
             "/livez" => (StatusCode::OK, TEXT, "alive\n".to_owned()),
             "/readyz" if self.telemetry.is_ready() => (StatusCode::OK, TEXT, "ready\n".to_owned()),
             "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready\n".to_owned()),
             "/metrics" => (StatusCode::OK, CONTENT_TYPE, self.telemetry.render()),
-            "/" => (StatusCode::OK, TEXT, "/livez\n/readyz\n/metrics\n".to_owned()),
+            "/" => (StatusCode::OK, TEXT, "/livez\n/readyz\n/metrics\nPOST /purge\n".to_owned()),
             _ => (StatusCode::NOT_FOUND, TEXT, "see /\n".to_owned()),
         }
     }
@@ -37,13 +41,25 @@ impl Admin {
 impl Handler for Admin {
     type Body = OutgoingBody;
 
-    fn handle(
+    async fn handle(
         &self,
         req: Request<RequestBody>,
-        _connection: Rc<Connection>,
-    ) -> impl Future<Output = Response<OutgoingBody>> {
+        connection: Rc<Connection>,
+    ) -> Response<OutgoingBody> {
+        let is_head = *req.method() == Method::HEAD;
         let (status, content_type, text) = match selvedge_net::refusal(&req) {
             Some(refusal) => (refusal.status(), "text/plain", refusal.help().to_owned()),
+            None if *req.method() == Method::POST && req.uri().path() == "/purge" => {
+                let (head, body) = req.into_parts();
+                let client = connection.peer().ip();
+                match self.node.get() {
+                    Some(node) => {
+                        let (status, text) = node.purge_by_json(client, &head.headers, body).await;
+                        (status, "application/json", text)
+                    }
+                    None => (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "not ready\n".into()),
+                }
+            }
             None => self.answer(req.method(), req.uri().path()),
         };
         let mut response = Response::new(OutgoingBody::empty());
@@ -52,9 +68,12 @@ impl Handler for Admin {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(text.len()));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if req.method() != Method::HEAD {
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if !is_head {
             *response.body_mut() = OutgoingBody::full(Bytes::from(text));
         }
-        async move { response }
+        response
     }
 }

@@ -66,6 +66,10 @@ impl Cache {
     pub(crate) fn register(&self, telemetry: &Telemetry) {
         let store = Arc::clone(&self.store);
         telemetry.register_source("store", move |each| {
+            store.counters().each_purge(&mut |kind, value| {
+                let help = "Purges that were asked for, by kind";
+                each(Sample::counter("purges", help, value).label("kind", kind));
+            });
             store.counters().each(&mut |name, help, kind, value| {
                 each(sample(name, help, kind, value));
             });
@@ -125,6 +129,7 @@ fn settings(config: &Config) -> Settings {
         fill_bytes_max: config.cache.fill_max().bytes(),
         fills_max: config.limits.fills,
         variants_max: config.limits.variants,
+        purges_max: config.purge.remember,
         ..Settings::default()
     }
 }

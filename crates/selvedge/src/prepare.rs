@@ -6,7 +6,7 @@ use crate::problem::Problem;
 use crate::role::Role;
 use selvedge_config::Config;
 use selvedge_net::{CertificatePem, Certificates, ClientTls, Clock, TlsError};
-use selvedge_proxy::{Node, Parts, Trust};
+use selvedge_proxy::{Node, Parts, Token, Trust};
 use selvedge_store::Store;
 use selvedge_telemetry::{AccessLog, AccessSettings, LogTarget, Telemetry};
 use std::cell::RefCell;
@@ -18,6 +18,7 @@ use std::sync::Arc;
 pub(crate) struct Prepared {
     pub(crate) config: Config,
     pub(crate) certificates: Vec<CertificatePem>,
+    pub(crate) purge_token: Option<Token>,
     pub(crate) warnings: Vec<String>,
     pub(crate) files: Files,
 }
@@ -91,6 +92,8 @@ pub(crate) fn prepare(file: &Path, role: Role, trusted: &Trusted) -> Result<Prep
         .iter()
         .map(|pair| certificate(&files, pair))
         .collect::<Result<Vec<_>, TlsError>>()?;
+    let purge_token = config.purge.token_file.as_ref();
+    let purge_token = purge_token.map(|file| token(&files.resolve(file))).transpose()?;
     let mut warnings = Vec::new();
     if !certificates.is_empty() {
         let now_wall_s = Clock::start().now_wall_s();
@@ -98,7 +101,7 @@ pub(crate) fn prepare(file: &Path, role: Role, trusted: &Trusted) -> Result<Prep
         warnings.extend(found.iter().map(ToString::to_string));
     }
     warnings.extend(cache::doubts(&config, &files));
-    let prepared = Prepared { config, certificates, warnings, files };
+    let prepared = Prepared { config, certificates, purge_token, warnings, files };
     prepared.try_log()?;
     prepared.try_plan(trusted)?;
     Ok(prepared)
@@ -116,7 +119,7 @@ impl Prepared {
             clock: Clock::start(),
         };
         let load_trust = |file: &Path, trust| trusted.load(&self.files, file, trust);
-        Node::new(parts, &self.config, &load_trust)?;
+        Node::new(parts, &self.config, &load_trust, self.purge_token.as_ref())?;
         Ok(())
     }
 
@@ -142,6 +145,11 @@ impl Prepared {
         }
         text
     }
+}
+
+fn token(file: &Path) -> Result<Token, Problem> {
+    let text = std::fs::read(file).map_err(|error| Problem::Read(file.to_owned(), error))?;
+    Token::read(&text).ok_or_else(|| Problem::NoToken(file.to_owned()))
 }
 
 fn certificate(

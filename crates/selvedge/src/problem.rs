@@ -22,6 +22,8 @@ pub(crate) enum Problem {
     Config(Faults),
     /// A certificate or key is wrong.
     Tls(TlsError),
+    /// The file with the token for purges holds none.
+    NoToken(PathBuf),
     /// A value can only change with a restart.
     Restart(Vec<&'static str>),
     /// An address is taken or not ours.
@@ -42,7 +44,8 @@ impl Problem {
     /// The exit code.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Read(..) | Self::Config(_) | Self::Tls(_) | Self::Restart(_) => USAGE,
+            Self::Read(..) | Self::Config(_) | Self::Tls(_) => USAGE,
+            Self::NoToken(_) | Self::Restart(_) => USAGE,
             Self::Bind(BindError::NoCertificates) => USAGE,
             Self::Bind(_)
             | Self::Log(_)
@@ -60,6 +63,9 @@ impl fmt::Display for Problem {
             Self::Read(file, error) => write!(f, "cannot read {}: {error}", file.display()),
             Self::Config(faults) => write!(f, "the configuration is not valid\n{faults}"),
             Self::Tls(error) => error.fmt(f),
+            Self::NoToken(file) => {
+                write!(f, "{}: there is no token of printable ASCII in it", file.display())
+            }
             Self::Restart(keys) => write!(
                 f,
                 "only a restart can change {}; set it back, or restart the node",

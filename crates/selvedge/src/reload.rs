@@ -8,7 +8,7 @@ use selvedge_config::Config;
 use selvedge_net::{Certificates, Clock};
 use selvedge_proxy::Node;
 use selvedge_telemetry::AccessLog;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What a reload changes.
@@ -28,11 +28,12 @@ impl Reloader {
     /// What is to be done now and then while the node runs.
     pub(crate) fn tick(&self) {
         self.cache.store.set_now(self.clock.now_mono_ms());
+        self.cache.store.tend_purges();
     }
 
     /// Reads the file again and serves what it says. On an error everything stays as it is.
     pub(crate) fn reload(&mut self) -> Result<Vec<String>, Problem> {
-        let Prepared { config, certificates, warnings, files } =
+        let Prepared { config, certificates, purge_token, warnings, files } =
             prepare(&self.file, self.role, &self.trusted)?;
         let restart = self.config.restart_needed(&config);
         if !restart.is_empty() {
@@ -45,7 +46,8 @@ impl Reloader {
         if let Some(serving) = &self.certificates {
             serving.replace_pem(&certificates, self.clock.now_wall_s())?;
         }
-        self.node.reload(&config, &|file, trust| self.trusted.load(&files, file, trust))?;
+        let load_trust = |file: &Path, trust| self.trusted.load(&files, file, trust);
+        self.node.reload(&config, &load_trust, purge_token.as_ref())?;
         self.cache.reload(&config);
         self.config = config;
         Ok(warnings)

@@ -20,7 +20,7 @@ use selvedge_telemetry::{
 };
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// How often a running node looks whether its workers are still there.
@@ -69,7 +69,7 @@ impl Service {
         prepared: Prepared,
         trusted: Trusted,
     ) -> Result<Self, Problem> {
-        let Prepared { config, certificates, warnings, files } = prepared;
+        let Prepared { config, certificates, purge_token, warnings, files } = prepared;
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let certificates = if certificates.is_empty() {
             None
@@ -80,7 +80,9 @@ impl Service {
         let counters = Arc::new(Counters::default());
         register(&telemetry, &counters, certificates.as_ref());
         // Whoever asks is told that this node lives and takes no traffic yet, while disks are read.
-        let side_door = config.admin.listen.map(|address| open_side_door(address, &telemetry));
+        let served = Arc::new(OnceLock::new());
+        let admin = Admin::new(Arc::clone(&telemetry), Arc::clone(&served));
+        let side_door = config.admin.listen.map(|address| open_side_door(address, admin));
         let side_door = side_door.transpose()?;
         let (cache, clock) = Cache::open(&config, &files)?;
         cache.register(&telemetry);
@@ -93,7 +95,8 @@ impl Service {
             clock,
         };
         let load_trust = |file: &Path, trust| trusted.load(&files, file, trust);
-        let node = Node::new(parts, &config, &load_trust)?;
+        let node = Node::new(parts, &config, &load_trust, purge_token.as_ref())?;
+        let _ = served.set(Arc::clone(&node));
         let server = Server::bind(settings(&config, certificates.clone(), &counters))?;
         for address in server.http_addresses() {
             process::say(&format!("listening http {address}"));
@@ -196,13 +199,12 @@ impl Service {
 }
 
 /// Opens the side door: before all else, so that readiness can be asked for.
-fn open_side_door(address: SocketAddr, telemetry: &Arc<Telemetry>) -> Result<Running, Problem> {
+fn open_side_door(address: SocketAddr, admin: Admin) -> Result<Running, Problem> {
     let server = admin_server(address)?;
     for address in server.http_addresses() {
         process::say(&format!("listening admin {address}"));
     }
-    let telemetry = Arc::clone(telemetry);
-    Ok(server.run(move |_| Admin::new(Arc::clone(&telemetry)))?)
+    Ok(server.run(move |_| admin.clone())?)
 }
 
 /// Waits until someone wants the end for the second time.

@@ -3,6 +3,7 @@
 
 pub(crate) mod limits;
 pub(crate) mod node;
+pub(crate) mod purge;
 pub(crate) mod site;
 pub(crate) mod upstream;
 
@@ -13,6 +14,7 @@ pub const SECTIONS: &[Section] = &[
     node::Node::SECTION,
     node::Listen::SECTION,
     node::Admin::SECTION,
+    purge::Purge::SECTION,
     node::Cache::SECTION,
     node::Certificate::SECTION,
     upstream::Upstream::SECTION,

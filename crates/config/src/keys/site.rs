@@ -166,6 +166,10 @@ section! {
         "Like `request_headers`. Applied on the way out: what is stored stays as the origin sent \
          it, and a change takes effect at once.";
 
+    show_tags: bool = Kind::Flag, (= false), Reload,
+        "Whether clients see Surrogate-Key, Cache-Tag and Cache-Tags.",
+        "Responses can be purged by the tags in these fields. Other nodes always get them.";
+
     https_redirect: bool = Kind::Flag, (= false), Reload,
         "Whether requests over HTTP are sent to HTTPS.",
         "With 308, to the same host and URL: at port 443, or, when the client named a port, at the \

@@ -33,6 +33,11 @@ impl Store {
         outcome.map(|()| revision)
     }
 
+    /// Whether a purge waits for disks.
+    pub fn purges_wait(&self) -> bool {
+        self.tier.is_some()
+    }
+
     /// Forgets purges that nothing stored is older than, if many are remembered. It looks at every
     /// entry for that: call it now and then from a thread that answers no requests.
     pub fn tend_purges(&self) {

@@ -144,7 +144,8 @@ impl Journals {
     /// Whether one of them holds much more than `remembered` records.
     pub(crate) fn is_long(&self, remembered: usize) -> bool {
         let most = 2 * remembered as u64 + SLACK_RECORDS;
-        self.each.iter().any(|journal| journal.bytes / RECORD_BYTES as u64 > most)
+        let mut open = self.each.iter().filter(|journal| journal.file.is_some());
+        open.any(|journal| journal.bytes / RECORD_BYTES as u64 > most)
     }
 
     /// As if every file had failed.

@@ -5,8 +5,8 @@
 //! the table's.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use selvedge_policy::KeySeed;
@@ -36,6 +36,8 @@ pub(crate) struct Purges {
     pub(super) journals: Mutex<Journals>,
     seed: KeySeed,
     remembered_max: usize,
+    /// How many the last round of forgetting left.
+    left: AtomicUsize,
 }
 
 impl Purges {
@@ -77,6 +79,7 @@ impl Purges {
             journals: Mutex::new(journals),
             seed,
             remembered_max: remembered_max.max(1),
+            left: AtomicUsize::new(0),
         }
     }
 
@@ -174,7 +177,8 @@ impl Purges {
     /// Whether there is anything to gain from [`Purges::forget`].
     pub(crate) fn wants_forgetting(&self) -> bool {
         let remembered = self.remembered();
-        remembered > self.remembered_max / 8 || lock(&self.journals).is_long(remembered)
+        let left = self.left.load(Relaxed);
+        remembered > left + self.remembered_max / 8 || lock(&self.journals).is_long(remembered)
     }
 
     /// Forgets the purges up to `revision`, which nothing stored is older than, and writes
@@ -186,6 +190,7 @@ impl Purges {
             let table = self.read();
             (table.len(), table.floor())
         };
+        self.left.store(remembered, Relaxed);
         journals.compact(remembered, floor, |order| self.read().holds(order))
     }
 
