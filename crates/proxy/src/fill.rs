@@ -3,13 +3,14 @@
 //!
 //! ```text
 //! exchange -> judge -+- storable ---------> head to all -> stream -> stored
-//!                    +- a part of it -----> the object to all, the part to its slices
+//!                    +- a part of it, or long -> the object to all, the body to its slices
 //!                    +- 304 --------------> the stored object, renewed, to all
 //!                    +- not for sharing --> all waiters released, the answer to the first
 //!                    +- failed -----------> the same failure to all
 //! ```
 
 use crate::exchange::{Sent, exchange};
+use crate::flow::Flow;
 use crate::ledger::Fetched;
 use crate::node::Core;
 use crate::normalize::Ask;
@@ -100,7 +101,13 @@ async fn fill(
         return fill_part(core, ask, cold, stale, sent, writer, tell).await;
     }
     let (verdict, sent) = judge_sent(ask, sent);
+    let length = sent.reply.response.body().size_hint().exact();
     match verdict {
+        Verdict::Store(storable) if keep && slices::is_apart(core, &storable, length) => {
+            let complete = length.unwrap_or_default();
+            let part = Part { storable, first: 0, end: complete, complete };
+            fill_slices(core, ask, part, stale, sent, writer, tell).await;
+        }
         Verdict::Store(storable) if keep && is_storable_length(core, &sent) => {
             let (writer, body) = begin_body(writer, storable, sent);
             tell(Led::Head(Arc::clone(&body.head)), fetched);
@@ -148,19 +155,7 @@ async fn fill_part(
                 tell(Led::Head(Arc::clone(&body.head)), fetched);
                 return pump(ask, writer, body).await;
             }
-            let Part { storable, first, end, complete } = part;
-            let continued = stale.filter(|old| {
-                let is_same = part::same_version(&old.headers, storable.headers());
-                is_same && old.body.len() == complete
-            });
-            let known = continued.and_then(|old| old.body.sliced());
-            let id = known.unwrap_or_else(BodyId::fresh);
-            let mut writers = slices::begin_part(core, id, first..end);
-            let object = writer.sliced(storable, complete, id);
-            slices::open(&mut writers, ask, &object.head);
-            tell(Led::Part(object), fetched);
-            slices::pump(ask, sent.reply.response.into_body(), first, writers).await;
-            return drop(sent.in_flight);
+            return fill_slices(core, ask, part, stale, sent, writer, tell).await;
         }
         Ok(_) if !may_keep(ask, &sent) => (NOT_KEPT, Duration::ZERO),
         Ok(_) => (slices::MISMATCH, Duration::ZERO),
@@ -170,6 +165,31 @@ async fn fill_part(
     writer.pass(remember, core.node.now());
     let mine = Mine { reply: sent.reply, in_flight: sent.in_flight, why };
     tell(Led::Mine(Box::new(mine)), fetched);
+}
+
+/// The life of a fill whose body is stored slice by slice: the object is there with its head.
+async fn fill_slices(
+    core: &Core,
+    ask: &Ask,
+    part: Part,
+    stale: Option<Arc<Object>>,
+    sent: Sent,
+    writer: FillWriter,
+    tell: impl FnOnce(Led, Option<Fetched>),
+) {
+    let Part { storable, first, end, complete } = part;
+    let continued = stale.filter(|old| {
+        let is_same = part::same_version(&old.headers, storable.headers());
+        is_same && old.body.len() == complete
+    });
+    let known = continued.and_then(|old| old.body.sliced());
+    let id = known.unwrap_or_else(BodyId::fresh);
+    let mut flow = Flow::begin(core, id, first..end);
+    let object = writer.sliced(storable, complete, id);
+    flow.open(ask, &object.head);
+    tell(Led::Part(object), Some(sent.fetched));
+    flow.run(core, ask, sent.reply.response.into_body(), first).await;
+    drop(sent.in_flight);
 }
 
 /// Whether a part may take the place of what is stored: not of a whole that can be validated.

@@ -12,6 +12,7 @@ mod encode;
 mod exchange;
 mod fetch;
 mod fill;
+mod flow;
 mod health;
 mod ledger;
 mod node;

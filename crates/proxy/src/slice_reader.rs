@@ -18,7 +18,7 @@ use crate::slices::{self, Begun};
 use bytes::Bytes;
 use selvedge_net::BodyError;
 use selvedge_store::{
-    BodyId, DiskSlice, DiskStep, FillError, FillOutcome, FillReader, Object, SLICE_BYTES,
+    DiskSlice, DiskStep, FillError, FillOutcome, FillReader, Object, Reading, SLICE_BYTES,
     SliceFound, SliceId,
 };
 use std::future::poll_fn;
@@ -32,7 +32,7 @@ pub(crate) struct SliceReader {
     core: Rc<Core>,
     ask: Rc<Ask>,
     object: Arc<Object>,
-    body: BodyId,
+    reading: Reading,
     next: u64,
     end: u64,
     at: At,
@@ -69,7 +69,7 @@ impl SliceReader {
             core: Rc::clone(core),
             ask: Rc::clone(ask),
             object: Arc::clone(object),
-            body,
+            reading: Reading::of(&core.node.store, body),
             next: bytes.start.min(end),
             end,
             at: At::Look,
@@ -93,9 +93,14 @@ impl SliceReader {
 
     /// Another reader of the same object.
     pub(crate) fn another(&self, bytes: Range<u64>) -> Self {
-        let (core, ask, object) =
-            (Rc::clone(&self.core), Rc::clone(&self.ask), Arc::clone(&self.object));
-        let fresh = Self { core, ask, object, at: At::Look, ..*self };
+        let fresh = Self {
+            core: Rc::clone(&self.core),
+            ask: Rc::clone(&self.ask),
+            object: Arc::clone(&self.object),
+            reading: self.reading.clone(),
+            at: At::Look,
+            ..*self
+        };
         fresh.of(bytes)
     }
 
@@ -183,7 +188,7 @@ impl SliceReader {
 
     /// Finds out where the next bytes come from, and has those behind them fetched if so wanted.
     fn look(&mut self) -> Result<(), Failure> {
-        let id = SliceId::holding(self.body, self.next);
+        let id = SliceId::holding(self.reading.body(), self.next);
         self.look_for(id)?;
         if self.ask.site.read_ahead > 0 {
             slices::read_ahead(&self.core, &self.ask, &self.object, id);
@@ -218,7 +223,7 @@ impl SliceReader {
 
     /// What a step of a reading from disk leads to: bytes, a failure, or another place to read.
     fn took(&mut self, step: DiskStep) -> Option<Result<Bytes, Failure>> {
-        let slice = self.bounds(SliceId::holding(self.body, self.next));
+        let slice = self.bounds(SliceId::holding(self.reading.body(), self.next));
         let gap = match step {
             DiskStep::Bytes(bytes) => return Some(Ok(bytes)),
             // The step before was the last one of its slice.

@@ -11,30 +11,28 @@
 //! that others join. Nothing is kept that does not have the strong validator of the object.
 
 use crate::exchange::{Sent, exchange};
+use crate::flow::Flow;
 use crate::node::Core;
 use crate::normalize::Ask;
 use crate::outgoing::Purpose;
 use crate::rescue::Failure;
-use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use http_body::Body as _;
-use selvedge_net::{OutgoingBody, UpstreamBody};
+use selvedge_net::OutgoingBody;
+use selvedge_policy::Storable;
 use selvedge_policy::part::{self, Part, Place, Wanted};
-use selvedge_store::{
-    BodyId, FillError, FillReader, Head, Object, SLICE_BYTES, SliceBegin, SliceFound, SliceId,
-    SliceWriter,
-};
+use selvedge_store::{FillReader, Object, SLICE_BYTES, SliceBegin, SliceFound, SliceId};
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::ops::Range;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
 /// Most slices that one request to the next hop fills.
 pub(crate) const RUN_SLICES_MAX: u64 = 8;
-const SLICE: u64 = SLICE_BYTES as u64;
-const RUN_BYTES_MAX: u64 = RUN_SLICES_MAX * SLICE;
+/// Length of a slice, in bytes.
+pub(crate) const SLICE: u64 = SLICE_BYTES as u64;
+/// Most bytes of these.
+pub(crate) const RUN_BYTES_MAX: u64 = RUN_SLICES_MAX * SLICE;
 
 /// The word for a reader that met a gap when there was no room for another fetch.
 pub(crate) const FULL: &str = "fills-full";
@@ -88,6 +86,14 @@ impl Cold {
 /// Whether the whole object is in this part.
 pub(crate) fn is_whole(part: &Part) -> bool {
     part.first == 0 && part.end == part.complete
+}
+
+/// Whether a whole response is stored slice by slice as it comes: too long to be held in one piece,
+/// and what a later request misses of it can be added.
+pub(crate) fn is_apart(core: &Core, storable: &Storable, length: Option<u64>) -> bool {
+    storable.status() == StatusCode::OK
+        && length.is_some_and(|length| core.node.store.takes_apart(length))
+        && part::strong_validator(storable.headers()).is_some()
 }
 
 /// What is at hand of the bytes that an answer needs.
@@ -175,7 +181,8 @@ pub(crate) fn begin(
     }
     ask.site.counters.here().fills.inc();
     let (task_core, ask, object) = (Rc::clone(core), Rc::clone(ask), Arc::clone(object));
-    core.tasks.spawn(async move { run(&task_core, &ask, &object, writers).await });
+    let flow = Flow::into(body, writers);
+    core.tasks.spawn(async move { run(&task_core, &ask, &object, flow).await });
     Begun::Reader(reader, first)
 }
 
@@ -198,30 +205,23 @@ pub(crate) fn read_ahead(core: &Rc<Core>, ask: &Rc<Ask>, object: &Arc<Object>, h
 }
 
 /// Fetches missing slices of an object.
-async fn run(core: &Core, ask: &Ask, object: &Arc<Object>, mut writers: Writers) {
-    let missing = bounds(&writers);
-    match fetch(core, ask, object, missing).await {
+async fn run(core: &Core, ask: &Ask, object: &Arc<Object>, mut flow: Flow) {
+    match fetch(core, ask, object, flow.missing()).await {
         Ok((sent, from)) => {
-            open(&mut writers, ask, &object.head);
-            let body = sent.reply.response.into_body();
-            pump(ask, body, from, writers).await;
+            if sent.reply.response.status() == StatusCode::OK {
+                flow.may_go_on_to(object.body.len());
+            }
+            flow.open(ask, &object.head);
+            flow.run(core, ask, sent.reply.response.into_body(), from).await;
             drop(sent.in_flight);
         }
         Err(failure) => {
             if matches!(failure, Failure::Changed) {
                 core.node.store.remove(ask.key, &ask.full_key, object);
             }
-            fail(ask, writers, &failure);
+            flow.fail(ask, &failure);
         }
     }
-}
-
-/// Slices to be filled, in the order of the body.
-pub(crate) type Writers = VecDeque<SliceWriter>;
-
-fn bounds(writers: &Writers) -> Range<u64> {
-    let first = writers.front().map_or(0, |writer| writer.missing().start);
-    first..writers.back().map_or(first, |writer| writer.missing().end)
 }
 
 /// Asks for these bytes of this version of an object. Returns the answer and the place of its first
@@ -258,82 +258,5 @@ async fn fetch(
         | StatusCode::NOT_FOUND
         | StatusCode::GONE => Err(Failure::Changed),
         status => Err(Failure::ServerError(status)),
-    }
-}
-
-/// Begins to fill the slices of a part that has come without anything being known of the object.
-pub(crate) fn begin_part(core: &Core, body: BodyId, part: Range<u64>) -> Writers {
-    let mut writers = Writers::new();
-    let mut next = part.start;
-    while next < part.end && (writers.len() as u64) < RUN_SLICES_MAX {
-        let id = SliceId::holding(body, next);
-        let end = (id.first() + SLICE).min(part.end);
-        match core.node.store.begin_slice(id, next..end, core.node.now()) {
-            SliceBegin::Lead(writer, _) => writers.push_back(writer),
-            SliceBegin::Join(..) | SliceBegin::Stored => {}
-            SliceBegin::Full => break,
-        }
-        next = end;
-    }
-    writers
-}
-
-/// Confirms to the readers of these slices that they will come.
-pub(crate) fn open(writers: &mut Writers, ask: &Ask, head: &Arc<Head>) {
-    writers.iter_mut().for_each(|writer| writer.open(head, &ask.full_key));
-}
-
-/// Moves a body whose first byte has the place `place` into the slices, until they are full or it
-/// ends.
-pub(crate) async fn pump(ask: &Ask, mut body: UpstreamBody, mut place: u64, mut writers: Writers) {
-    while !writers.is_empty() {
-        match poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-            Some(Ok(frame)) => {
-                let Ok(bytes) = frame.into_data() else { continue };
-                ask.site.counters.here().upstream_received.add(bytes.len() as u64);
-                place += bytes.len() as u64;
-                let from = place - bytes.len() as u64;
-                if let Err(error) = spread(bytes, from, &mut writers) {
-                    ask.site.counters.here().fills_failed.inc(error.word());
-                    return;
-                }
-            }
-            Some(Err(error)) => {
-                ask.site.counters.here().upstream_truncated.inc();
-                return fail(ask, writers, &Failure::Broken(error));
-            }
-            None => {
-                ask.site.counters.here().fills_failed.inc(FillError::Truncated.word());
-                return writers.into_iter().for_each(|writer| writer.fail(FillError::Truncated));
-            }
-        }
-    }
-    ask.site.counters.here().fills_stored.inc();
-}
-
-/// Gives each of the slices its bytes of a chunk that begins at `place`.
-fn spread(
-    mut bytes: Bytes,
-    mut place: u64,
-    writers: &mut Writers,
-) -> Result<(), selvedge_store::PushError> {
-    while let (Some(writer), false) = (writers.front_mut(), bytes.is_empty()) {
-        let missing = writer.missing();
-        let before = missing.start.saturating_sub(place).min(bytes.len() as u64);
-        drop(bytes.split_to(before as usize));
-        let count = (missing.end - missing.start).min(bytes.len() as u64);
-        let now = bytes.split_to(count as usize);
-        place += before + count;
-        if !now.is_empty() && writer.push(now)? {
-            writers.pop_front();
-        }
-    }
-    Ok(())
-}
-
-fn fail(ask: &Ask, writers: Writers, failure: &Failure) {
-    ask.site.counters.here().fills_failed.inc(crate::rescue::answer(failure).word);
-    for writer in writers {
-        writer.fail(FillError::Source(Arc::new(failure.clone())));
     }
 }

@@ -45,6 +45,6 @@ pub use object::Object;
 pub use purge::{Purge, PurgeError, PurgeKind, Scope, Strength};
 pub use settings::Settings;
 pub use slice::{Piece, SliceId};
-pub use slices::{DiskSlice, DiskStep, SliceFound};
+pub use slices::{DiskSlice, DiskStep, Reading, SliceFound};
 pub use store::{Begin, Opened, Stats, Store};
 pub use tier::site_number;

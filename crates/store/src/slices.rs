@@ -1,5 +1,6 @@
 //! Where slices of bodies are looked for and kept: memory first, then disk.
 
+use std::collections::hash_map::Entry::Occupied;
 use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
@@ -11,6 +12,8 @@ use selvedge_policy::KeyParts;
 
 use crate::counters::Counters;
 use crate::disk::{Found, PendingRead, ReadError, ReadOutcome};
+use crate::head::BodyId;
+use crate::lock::lock;
 use crate::slice::{PIECE_HEADER_BYTES, Piece, SliceId};
 use crate::store::Store;
 use crate::tier::site_number;
@@ -44,6 +47,17 @@ impl Store {
             || self.tier.as_ref().is_some_and(|tier| tier.disks().has(id.key().0))
     }
 
+    /// Whether somebody reads a body slice by slice.
+    pub fn is_read(&self, body: BodyId) -> bool {
+        lock(&self.readings).contains_key(&body)
+    }
+
+    /// Whether a body of this length is stored slice by slice as it comes: too long to be held
+    /// whole, and not so long that the disks would hold little else.
+    pub fn takes_apart(&self, length: u64) -> bool {
+        (self.object_bytes_max() + 1..=self.apart_bytes_max).contains(&length)
+    }
+
     /// Keeps a piece of a slice of which no other is being filled, together with what is stored of
     /// the same slice if the two touch. On disk too, if it is `worth` that: then this is the full
     /// key of its object and the revision it is of.
@@ -58,6 +72,43 @@ impl Store {
         }
         self.memory.put_slice(Arc::new(piece));
         Counters::add(&self.counters().slices_stored);
+    }
+}
+
+/// One who reads a body slice by slice. While there is one, it is worth fetching further.
+#[derive(Debug)]
+pub struct Reading {
+    store: Arc<Store>,
+    body: BodyId,
+}
+
+impl Reading {
+    /// Begins to read a body.
+    pub fn of(store: &Arc<Store>, body: BodyId) -> Self {
+        *lock(&store.readings).entry(body).or_default() += 1;
+        Self { store: store.clone(), body }
+    }
+
+    /// Which body.
+    pub fn body(&self) -> BodyId {
+        self.body
+    }
+}
+
+impl Clone for Reading {
+    fn clone(&self) -> Self {
+        Self::of(&self.store, self.body)
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        if let Occupied(mut count) = lock(&self.store.readings).entry(self.body) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
     }
 }
 

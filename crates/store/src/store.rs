@@ -3,9 +3,10 @@
 //! `lookup` takes no lock of this crate and allocates nothing. Everything that changes a key does
 //! so under the lock of its table shard, so an invalidation and the end of a fill cannot cross.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 
 use http::HeaderMap;
@@ -16,6 +17,7 @@ use crate::disk::{DiskCounters, DiskSettings, Disks, OpenReport, Quota, SiteByte
 use crate::entry::{Entry, EntryLimits};
 use crate::fill::slice::SliceTable;
 use crate::fill::{Budget, Fill, FillReader, FillWriter, Found, Matching, Shard, Table, Wanted};
+use crate::head::BodyId;
 use crate::line::line_start_ms;
 use crate::memory::Memory;
 use crate::object::Object;
@@ -59,18 +61,25 @@ pub struct Opened {
     pub line_ms: u64,
 }
 
+/// No body takes more than one part in so many of the disks.
+const APART_PART: u64 = 4;
+
 /// A cache shared by all threads of a process.
 #[derive(Debug)]
 pub struct Store {
     pub(crate) memory: Memory,
     pub(crate) table: Table,
     pub(crate) slice_fills: SliceTable,
+    /// How many read a body slice by slice.
+    pub(crate) readings: Mutex<HashMap<BodyId, u32>>,
     settings: Settings,
     pub(crate) budget: Arc<Budget>,
     counters: Arc<Counters>,
     seed: KeySeed,
     pub(crate) purges: Purges,
     pub(crate) tier: Option<Tier>,
+    /// Longest body that is stored slice by slice as it comes, in bytes.
+    pub(crate) apart_bytes_max: u64,
 }
 
 impl Store {
@@ -93,6 +102,8 @@ impl Store {
         disks.key_seed = random_seed_bytes();
         disks.now_ms = line_start_ms(wall_ms, 0);
         let queue_bytes_max = disks.queue_bytes_max;
+        let disk_bytes =
+            disks.disks.iter().map(|disk| disk.size_bytes).fold(0, u64::saturating_add);
         let (open, report) = Disks::open(&disks, disk_counters.clone());
         let line_ms = line_start_ms(wall_ms, report.time_max_ms);
         let folders: Vec<_> = report.usable().map(|disk| disk.path.clone()).collect();
@@ -108,7 +119,7 @@ impl Store {
                 for note in notes {
                     tracing::error!("cache: a journal of purges cannot be used: {note}");
                 }
-                Self::build(settings, counters, seed, purges, Some(tier))
+                Self::build(settings, counters, seed, purges, Some((tier, disk_bytes)))
             }
             None if disks.disks.is_empty() => Self::new(settings, counters),
             None => {
@@ -125,19 +136,22 @@ impl Store {
         counters: Arc<Counters>,
         seed: KeySeed,
         purges: Purges,
-        tier: Option<Tier>,
+        disk: Option<(Tier, u64)>,
     ) -> Arc<Self> {
         let settings = settings.settled();
+        let (tier, disk_bytes) = disk.unzip();
         Arc::new(Self {
             memory: Memory::new(&settings, counters.clone()),
             table: Table::new(),
             slice_fills: SliceTable::default(),
+            readings: Mutex::default(),
             budget: Arc::new(Budget::new(counters.clone(), settings.fill_bytes_max)),
             settings,
             counters,
             seed,
             purges,
             tier,
+            apart_bytes_max: disk_bytes.unwrap_or(0) / APART_PART,
         })
     }
 
