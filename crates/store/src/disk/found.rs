@@ -4,10 +4,17 @@ use std::fmt;
 use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
+
+use super::counters::DiskCounters;
+use super::disk::Disk;
+use super::header::UNIT;
+use super::index::Place;
+use super::reader;
 
 /// Why a record could not be read. For all but `Busy` it counts as not there from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,20 +105,37 @@ impl Future for PendingRead {
 /// A record that the index knows. It may be overwritten while this is held; a read says so.
 #[derive(Clone, Debug)]
 pub struct Found {
-    pub(crate) payload: Bytes,
+    disk: Arc<Disk>,
+    key: u128,
+    place: Place,
 }
 
 impl Found {
-    /// Bytes on disk with header and padding: a little more than the payload.
+    pub(crate) fn new(disk: &Arc<Disk>, key: u128, place: Place) -> Self {
+        Self { disk: disk.clone(), key, place }
+    }
+
+    /// Bytes on disk with header, checksums and padding: a little more than the payload.
     pub fn disk_bytes(&self) -> u32 {
-        self.payload.len() as u32
+        self.place.units * UNIT as u32
     }
 
     /// Reads payload bytes. What of the range is beyond the end of the payload is left out, so
     /// `0..u32::MAX` reads all. Checksums of every block touched are verified first.
     pub fn read(&self, range: Range<u32>) -> ReadOutcome {
-        let end = (range.end as usize).min(self.payload.len());
-        let start = (range.start as usize).min(end);
-        ReadOutcome::Ready(Ok(self.payload.slice(start..end)))
+        if let Some(result) = reader::read_now(&self.disk, self.key, self.place, &range) {
+            return ReadOutcome::Ready(result);
+        }
+        let counters = &self.disk.counters;
+        match self.disk.reads.push(self.key, self.place, range) {
+            Some(read) => {
+                DiskCounters::add(&counters.reads_waited);
+                ReadOutcome::Pending(PendingRead(read))
+            }
+            None => {
+                DiskCounters::add(&counters.reads_refused);
+                ReadOutcome::Ready(Err(ReadError::Busy))
+            }
+        }
     }
 }

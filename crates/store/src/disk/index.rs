@@ -142,15 +142,6 @@ impl Index {
         self.with(key, place, |slot| slot.uses())
     }
 
-    /// Counts one use less, if the record still lies there and was used.
-    pub(crate) fn cool(&self, key: u128, place: Place) {
-        self.with(key, place, |slot| {
-            if slot.uses() > 0 {
-                slot.word -= 1;
-            }
-        });
-    }
-
     /// Records in the index.
     pub(crate) fn len(&self) -> usize {
         self.len.load(Relaxed)

@@ -42,7 +42,6 @@ enum Step {
     Remove(u128),
     RemoveIf(u128, Place),
     ReplaceIf(u128, Place, Place),
-    Cool(u128, Place),
     Uses(u128, Place),
     Retain(usize, u32),
     DumpAndLoad(usize),
@@ -56,7 +55,6 @@ fn steps() -> impl Strategy<Value = Step> {
         4 => keys().prop_map(Step::Remove),
         4 => (keys(), places()).prop_map(|(k, p)| Step::RemoveIf(k, p)),
         2 => (keys(), places(), places()).prop_map(|(k, p, q)| Step::ReplaceIf(k, p, q)),
-        2 => (keys(), places()).prop_map(|(k, p)| Step::Cool(k, p)),
         2 => (keys(), places()).prop_map(|(k, p)| Step::Uses(k, p)),
         1 => (0..2usize, 0..6u32).prop_map(|(s, n)| Step::Retain(s, n)),
         1 => (0..2usize).prop_map(Step::DumpAndLoad),
@@ -92,12 +90,6 @@ fn play(index: &Index, model: &mut Model, step: Step) {
             assert_eq!(index.replace_if(key, old, new), there);
             if there {
                 model.entry(seen(key)).and_modify(|known| known.0 = new);
-            }
-        }
-        Step::Cool(key, place) => {
-            index.cool(key, place);
-            if known(model, key) == Some(place) {
-                model.entry(seen(key)).and_modify(|known| known.1 = known.1.saturating_sub(1));
             }
         }
         Step::Uses(key, place) => {

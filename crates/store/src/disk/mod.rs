@@ -4,28 +4,48 @@
 //! index in memory, and checked before a byte of them is given out. `README.md` of this crate has
 //! the format on disk and the order in which a disk is recovered.
 
+mod accounts;
+mod buffers;
 mod counters;
+mod disk;
 mod disks;
 mod found;
 mod ghost;
-// Until the engine beside it is there, only tests and benchmarks use it.
-#[cfg_attr(not(test), expect(dead_code))]
+mod header;
 mod index;
-// As above.
-#[cfg_attr(not(test), expect(dead_code))]
+mod io;
 mod keep;
+mod members;
+mod open;
+mod queue;
+mod quota;
+mod reader;
+mod reclaim;
 mod record;
+mod recover;
+mod removal;
 mod report;
+mod scan;
+mod segment;
 mod settings;
-
-pub use counters::DiskCounters;
-pub use disks::{Cursor, Disks, Removal, SiteBytes, Totals, Verified};
-pub use found::{Found, PendingRead, ReadError, ReadOutcome};
-pub use record::{Kind, PAYLOAD_BYTES_MAX, Record, RecordHead};
-pub use report::{DiskReport, OpenReport};
-pub use settings::{Admission, DiskPath, DiskSettings, Quota};
+mod snapshot;
+mod superblock;
+mod tick;
+mod walk;
+mod writer;
 
 #[cfg(test)]
 mod index_tests;
 #[cfg(test)]
 mod keep_tests;
+#[cfg(test)]
+mod tests;
+
+pub use counters::DiskCounters;
+pub use disks::{Disks, SiteBytes, Totals};
+pub use found::{Found, PendingRead, ReadError, ReadOutcome};
+pub use record::{Kind, PAYLOAD_BYTES_MAX, Record, RecordHead};
+pub use removal::Removal;
+pub use report::{DiskReport, OpenReport};
+pub use settings::{Admission, DiskPath, DiskSettings, Quota};
+pub use walk::{Cursor, Verified};

@@ -17,7 +17,7 @@ pub enum Admission {
     /// All.
     #[default]
     Always,
-    /// Those whose key was asked for before.
+    /// Entries whose key was asked for before, and slices.
     SecondAsk,
 }
 

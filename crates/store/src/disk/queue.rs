@@ -1,0 +1,186 @@
+//! What waits for the writer of a disk.
+//!
+//! Removals and their like go first, in a lane of their own. So a removal also takes back what is
+//! queued under its key; what the writer has in hand already is told by the keys it left here.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::index::{Index, Place};
+use super::record::Record;
+use super::settings::Quota;
+use super::snapshot::Head;
+use crate::lock::lock;
+
+/// Something for the writer to do.
+#[derive(Debug)]
+pub(crate) enum Op {
+    /// Store a record.
+    Put(Record),
+    /// Write that a key was removed. The place is where the index had it.
+    Remove { key: u128, place: Option<Place>, done: Option<oneshot::Sender<bool>> },
+    /// Write all there is.
+    Flush(Option<oneshot::Sender<bool>>),
+    /// Try again to write, if that failed before.
+    Retry,
+    /// Write all there is and say where the log stands.
+    Position(oneshot::Sender<Option<Head>>),
+    /// These quotas hold from now on.
+    Quotas(Vec<Quota>),
+}
+
+/// Most puts that are taken at once, in bytes and in number.
+const BATCH: (usize, usize) = (4 << 20, 1024);
+
+/// What a queued record costs besides its payload.
+const PUT_BYTES: usize = 256;
+
+#[derive(Debug, Default)]
+struct State {
+    urgent: VecDeque<Op>,
+    normal: VecDeque<Op>,
+    bytes: usize,
+    in_hand: Vec<(u128, u64)>,
+    ticked: bool,
+    stopped: bool,
+}
+
+/// The queue of one writer.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    wake: Condvar,
+    bytes_max: usize,
+}
+
+impl Queue {
+    /// An empty queue for so many bytes.
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self { state: Mutex::default(), wake: Condvar::new(), bytes_max }
+    }
+
+    /// Queues a record; false when too much waits.
+    pub(crate) fn put(&self, record: Record) -> bool {
+        let bytes = record.payload_bytes() + PUT_BYTES;
+        let mut state = lock(&self.state);
+        if state.stopped || (state.bytes > 0 && state.bytes + bytes > self.bytes_max) {
+            return false;
+        }
+        state.bytes += bytes;
+        state.normal.push_back(Op::Put(record));
+        self.wake.notify_one();
+        true
+    }
+
+    /// Removes a key from the index and what is queued under it; what the writer may know is
+    /// queued for it to remove. `None` when there was nothing to write.
+    pub(crate) fn remove(&self, index: &Index, key: u128) -> Option<oneshot::Receiver<bool>> {
+        let mut state = lock(&self.state);
+        let mut freed = 0;
+        state.normal.retain(|op| match op {
+            Op::Put(record) if record.key == key => {
+                freed += record.payload_bytes() + PUT_BYTES;
+                false
+            }
+            _ => true,
+        });
+        state.bytes -= freed;
+        let place = index.remove(key);
+        if state.stopped || (place.is_none() && !state.in_hand.iter().any(|(k, _)| *k == key)) {
+            return None;
+        }
+        let (done, removed) = oneshot::channel();
+        state.urgent.push_back(Op::Remove { key, place, done: Some(done) });
+        self.wake.notify_one();
+        Some(removed)
+    }
+
+    /// Queues something that goes before all records.
+    pub(crate) fn push_urgent(&self, op: Op) {
+        self.push(op, true);
+    }
+
+    /// Queues something that comes after all records that were put before.
+    pub(crate) fn push_normal(&self, op: Op) {
+        self.push(op, false);
+    }
+
+    fn push(&self, op: Op, urgent: bool) {
+        let mut state = lock(&self.state);
+        if !state.stopped {
+            if urgent { &mut state.urgent } else { &mut state.normal }.push_back(op);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Has the writer write what it gathered.
+    pub(crate) fn tick(&self) {
+        lock(&self.state).ticked = true;
+        self.wake.notify_one();
+    }
+
+    /// Ends the writer when it has done what is queued, or (`at_once`) as soon as it can.
+    pub(crate) fn stop(&self, at_once: bool) {
+        let mut state = lock(&self.state);
+        state.stopped = true;
+        if at_once {
+            state.urgent.clear();
+            state.normal.clear();
+        }
+        self.wake.notify_one();
+    }
+
+    /// Waits for something to do. `None` when the writer shall end.
+    pub(crate) fn take(&self) -> Option<Vec<Op>> {
+        let mut state = lock(&self.state);
+        state.in_hand.clear();
+        while state.urgent.is_empty() && state.normal.is_empty() && !state.ticked {
+            if state.stopped {
+                return None;
+            }
+            state = self.wait(state);
+        }
+        let mut ops: Vec<Op> = state.urgent.drain(..).collect();
+        let (mut bytes, mut puts) = (0, 0);
+        while bytes < BATCH.0 && puts < BATCH.1 {
+            let Some(op) = state.normal.pop_front() else { break };
+            if let Op::Put(record) = &op {
+                let weight = record.payload_bytes() + PUT_BYTES;
+                (bytes, puts) = (bytes + weight, puts + 1);
+                state.in_hand.push((record.key, record.revision));
+            }
+            ops.push(op);
+        }
+        state.bytes -= bytes;
+        if std::mem::take(&mut state.ticked) {
+            ops.push(Op::Flush(None));
+        }
+        Some(ops)
+    }
+
+    /// What must not wait for a long piece of work.
+    pub(crate) fn take_urgent(&self) -> Vec<Op> {
+        lock(&self.state).urgent.drain(..).collect()
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        lock(&self.state).bytes
+    }
+
+    /// The lowest purge revision of what waits or is in hand.
+    pub(crate) fn revision_min(&self) -> Option<u64> {
+        let state = lock(&self.state);
+        let waiting = state.normal.iter().filter_map(|op| match op {
+            Op::Put(record) => Some(record.revision),
+            _ => None,
+        });
+        waiting.chain(state.in_hand.iter().map(|(_, revision)| *revision)).min()
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.wake.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+}
