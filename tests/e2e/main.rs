@@ -6,6 +6,7 @@ mod caching;
 mod coherence;
 mod collapse;
 mod cutting;
+mod disk;
 mod drain;
 mod encoding;
 mod errors_logs;
