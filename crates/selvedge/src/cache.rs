@@ -48,7 +48,8 @@ impl Cache {
         let took_ms = clock.now_mono_ms();
         for disk in &opened.report.disks {
             if disk.in_use {
-                return Err(Problem::DiskInUse(disk.path.clone()));
+                let why = disk.failed.clone().unwrap_or_default();
+                return Err(Problem::DiskInUse(disk.path.clone(), why));
             }
             report(disk, took_ms);
         }

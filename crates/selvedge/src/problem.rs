@@ -31,7 +31,7 @@ pub(crate) enum Problem {
     /// The access log cannot be opened.
     Log(io::Error),
     /// Another process has this folder of the cache.
-    DiskInUse(PathBuf),
+    DiskInUse(PathBuf, String),
     /// Something that should not fail did.
     System(&'static str, io::Error),
     /// A worker ended although nobody asked it to.
@@ -49,7 +49,7 @@ impl Problem {
             Self::Bind(BindError::NoCertificates) => USAGE,
             Self::Bind(_)
             | Self::Log(_)
-            | Self::DiskInUse(_)
+            | Self::DiskInUse(..)
             | Self::System(..)
             | Self::DemoEnded(_) => TRY_AGAIN,
             Self::WorkerLost => BUG,
@@ -73,9 +73,9 @@ impl fmt::Display for Problem {
             ),
             Self::Bind(error) => error.fmt(f),
             Self::Log(error) => write!(f, "cannot open the access log: {error}"),
-            Self::DiskInUse(path) => write!(
+            Self::DiskInUse(path, why) => write!(
                 f,
-                "the cache folder {} is in use by another process; each process needs its own",
+                "the cache folder {} is {why}; each process needs a folder of its own",
                 path.display()
             ),
             Self::System(what, error) => write!(f, "{what}: {error}"),

@@ -59,8 +59,8 @@ pub struct Disks {
 }
 
 impl Disks {
-    /// Opens the disks. Never fails as a whole: a disk that cannot be used is left out, with an
-    /// error logged and the reason in the report. Blocks while snapshots and logs are read.
+    /// Opens the disks. Never fails as a whole: a disk that cannot be used is left out, with the
+    /// reason in the report, which the caller is to log. Blocks while snapshots and logs are read.
     pub fn open(settings: &DiskSettings, counters: Arc<DiskCounters>) -> (Self, OpenReport) {
         let (disks, report) = Self::open_on(settings, counters, Arc::new(Files));
         let set = disks.set.clone();

@@ -4,8 +4,6 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex};
 
-use tracing::{error, info, warn};
-
 use super::accounts::Accounts;
 use super::buffers::Buffers;
 use super::counters::DiskCounters;
@@ -20,7 +18,7 @@ use super::recover::{Recovered, recover};
 use super::report::{DiskReport, OpenReport};
 use super::segment::{Segments, segment_bytes, segment_count};
 use super::settings::DiskSettings;
-use super::superblock::{Loaded, Superblock, take_lock};
+use super::superblock::{Loaded, Refusal, Superblock, take_lock};
 
 /// A guess: sizes the memory of what was asked for and is not there.
 const RECORD_BYTES_MEAN: u64 = 32 << 10;
@@ -57,13 +55,15 @@ pub(crate) fn open(
     for number in 0..settings.disks.len() {
         match claim(settings, number) {
             Ok(candidate) => candidates.push(candidate),
-            Err(why) => reports[number].failed = Some(why),
+            Err(refusal) => {
+                reports[number].in_use = refusal.in_use;
+                reports[number].failed = Some(refusal.why);
+            }
         }
     }
     unite(settings, &mut candidates, &mut reports, &**io);
     let mut ready = recover_all(settings, candidates, &mut reports, counters, io);
     ready.sort_by_key(|ready| ready.disk.number);
-    reports.iter().for_each(tell);
     let mut report = OpenReport { disks: reports, ..OpenReport::default() };
     for ready in &ready {
         let time_ms = ready.disk.time_max_ms.load(std::sync::atomic::Ordering::Relaxed);
@@ -73,7 +73,7 @@ pub(crate) fn open(
 }
 
 /// Takes a folder for this process and reads who it is.
-fn claim(settings: &DiskSettings, number: usize) -> Result<Candidate, String> {
+fn claim(settings: &DiskSettings, number: usize) -> Result<Candidate, Refusal> {
     let path = &settings.disks[number].path;
     std::fs::create_dir_all(path).map_err(|error| format!("cannot make the folder: {error}"))?;
     let lock = take_lock(path)?;
@@ -230,18 +230,4 @@ fn recover_one(
     };
     let recovered = recover(&disk, report)?;
     Ok(Ready { disk: Arc::new(disk), block, recovered })
-}
-
-fn tell(report: &DiskReport) {
-    let disk = report.path.display();
-    if let Some(why) = &report.failed {
-        error!(%disk, %why, "a cache disk cannot be used");
-        return;
-    }
-    if let Some(why) = report.emptied {
-        warn!(%disk, %why, "a cache disk was emptied");
-    }
-    let DiskReport { snapshot, records, bytes, segments_scanned, .. } = report;
-    let dropped = &report.dropped;
-    info!(%disk, snapshot, records, bytes, segments_scanned, ?dropped, "a cache disk is open");
 }

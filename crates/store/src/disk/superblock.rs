@@ -121,11 +121,25 @@ pub(crate) fn replace(
     io.sync(&File::open(folder)?)
 }
 
+/// Why a folder cannot be used.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) why: String,
+    /// Another process uses it.
+    pub(crate) in_use: bool,
+}
+
+impl From<String> for Refusal {
+    fn from(why: String) -> Self {
+        Self { why, in_use: false }
+    }
+}
+
 /// Takes the lock of a folder; it lasts as long as the file is open.
 ///
 /// # Errors
 /// Why not, naming the process that holds it.
-pub(crate) fn take_lock(folder: &Path) -> Result<File, String> {
+pub(crate) fn take_lock(folder: &Path) -> Result<File, Refusal> {
     let path = folder.join("lock");
     let mut options = File::options();
     let mut file = options
@@ -141,9 +155,10 @@ pub(crate) fn take_lock(folder: &Path) -> Result<File, String> {
             let mut pid = String::new();
             // Without the number the message still says what matters.
             let _ = file.read_to_string(&mut pid);
-            return Err(format!("in use by process {}", pid.trim()));
+            let why = format!("in use by process {}", pid.trim());
+            return Err(Refusal { why, in_use: true });
         }
-        Err(TryLockError::Error(error)) => return Err(format!("cannot lock: {error}")),
+        Err(TryLockError::Error(error)) => return Err(format!("cannot lock: {error}").into()),
     }
     let written = file
         .set_len(0)
