@@ -1,5 +1,7 @@
-//! The side door: whether the node lives, whether it takes traffic, its counters, and purges.
+//! The side door: whether the node lives, whether it takes traffic, its counters, purges, and what is
+//! stored.
 
+use crate::look::{self, Inspector};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use selvedge_net::{Connection, Handler, OutgoingBody, RequestBody};
@@ -14,11 +16,25 @@ pub(crate) struct Admin {
     telemetry: Arc<Telemetry>,
     /// The node, once it is there.
     node: Arc<OnceLock<Arc<Node>>>,
+    inspector: Arc<OnceLock<Inspector>>,
 }
 
 impl Admin {
     pub(crate) fn new(telemetry: Arc<Telemetry>, node: Arc<OnceLock<Arc<Node>>>) -> Self {
-        Self { telemetry, node }
+        Self { telemetry, node, inspector: Arc::default() }
+    }
+
+    /// Answers what is asked about the cache.
+    async fn look(&self, req: &Request<RequestBody>) -> (StatusCode, &'static str, String) {
+        let Some(node) = self.node.get() else {
+            return (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "not ready\n".to_owned());
+        };
+        let inspector = self.inspector.get_or_init(|| Inspector::new(Arc::clone(node)));
+        let (path, query) = (req.uri().path(), req.uri().query().unwrap_or(""));
+        match inspector.answer(req.method(), path, query).await {
+            Some((status, text)) => (status, "application/json", text),
+            None => (StatusCode::NOT_FOUND, "text/plain", "see /\n".to_owned()),
+        }
     }
 
     fn answer(&self, method: &Method, path: &str) -> (StatusCode, &'static str, String) {
@@ -32,7 +48,10 @@ impl Admin {
             "/readyz" if self.telemetry.is_ready() => (StatusCode::OK, TEXT, "ready\n".to_owned()),
             "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready\n".to_owned()),
             "/metrics" => (StatusCode::OK, CONTENT_TYPE, self.telemetry.render()),
-            "/" => (StatusCode::OK, TEXT, "/livez\n/readyz\n/metrics\nPOST /purge\n".to_owned()),
+            "/" => {
+                let paths = format!("/livez\n/readyz\n/metrics\nPOST /purge\n{}", look::PATHS);
+                (StatusCode::OK, TEXT, paths)
+            }
             _ => (StatusCode::NOT_FOUND, TEXT, "see /\n".to_owned()),
         }
     }
@@ -60,6 +79,7 @@ impl Handler for Admin {
                     None => (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "not ready\n".into()),
                 }
             }
+            None if req.uri().path().starts_with("/cache/") => self.look(&req).await,
             None => self.answer(req.method(), req.uri().path()),
         };
         let mut response = Response::new(OutgoingBody::empty());

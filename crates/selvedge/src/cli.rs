@@ -6,9 +6,11 @@ use std::path::PathBuf;
 /// A CDN that one team can run: one binary, one role per process.
 #[derive(Debug, Parser)]
 #[command(name = "selvedge", version, about, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 well, 64 bad usage or configuration, 70 a bug of ours, \
+#[command(
+    after_help = "Exit codes: 0 well, 1 not what it should be, 64 bad usage or configuration, 70 a bug of ours, \
                         75 try again (an address is taken).\n\
-                        Every configuration key: configs/README.md, or `selvedge keys`.")]
+                        Every configuration key: configs/README.md, or `selvedge keys`."
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -23,6 +25,8 @@ pub(crate) enum Command {
     Parent(RoleArgs),
     /// Run a whole CDN on loopback: a sample origin, a parent and an edge, until Ctrl-C
     Demo(DemoArgs),
+    /// Show what a node has stored, and why it is or is not served
+    Cache(CacheArgs),
     /// Check a configuration file: all that a start does, except bind
     Check(CheckArgs),
     /// Print every configuration key with its type, bounds, default and meaning (Markdown)
@@ -43,6 +47,56 @@ pub(crate) struct RoleArgs {
     /// End when the process that started this one ends
     #[arg(long, hide = true)]
     pub(crate) die_with_starter: bool,
+}
+
+/// What `cache` needs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CacheArgs {
+    #[command(flatten)]
+    pub(crate) at: CacheWhere,
+    /// Print JSON instead of tables
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: CacheCommand,
+}
+
+/// Whose cache to look at.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CacheWhere {
+    /// The admin listener of a running node [default: 127.0.0.1:9180]
+    #[arg(long, global = true, value_name = "ADDRESS", conflicts_with = "config")]
+    pub(crate) admin: Option<String>,
+    /// The configuration of a node: it is asked if it runs, else its disks are read
+    #[arg(long, short, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// What to show of a cache.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// Totals by tier and by site
+    Stat,
+    /// What is stored, a line an entry
+    List {
+        /// Only this site
+        #[arg(long, value_name = "NAME")]
+        site: Option<String>,
+        /// Only URLs that begin so, scheme included
+        #[arg(long, value_name = "URL")]
+        prefix: Option<String>,
+        /// Lines at most
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: usize,
+    },
+    /// All that is stored under a URL: variants, age, lifetime, tags, parts, tier
+    Inspect {
+        /// The URL as a client asks for it; without a scheme, both are shown
+        #[arg(value_name = "URL")]
+        url: String,
+    },
+    /// Read everything on the disks and compare every checksum; exit code 1 if any is wrong
+    Verify,
 }
 
 /// What `check` needs.

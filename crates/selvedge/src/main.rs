@@ -6,6 +6,7 @@ mod admin;
 mod cache;
 mod cli;
 mod demo;
+mod look;
 mod prepare;
 mod problem;
 mod process;
@@ -45,6 +46,7 @@ fn run(command: Command) -> Result<(), Problem> {
         Command::Edge(args) => start::run(role::Role::Edge, &args),
         Command::Parent(args) => start::run(role::Role::Parent, &args),
         Command::Demo(args) => demo::run(&args),
+        Command::Cache(args) => look::run(&args),
         Command::Check(args) => {
             let prepared = prepare::prepare(&args.file, args.role, &prepare::Trusted::default())?;
             process::print(&prepared.summary());

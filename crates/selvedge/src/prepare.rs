@@ -2,6 +2,7 @@
 //! is this and no more.
 
 use crate::cache;
+use crate::cache::Cache;
 use crate::problem::Problem;
 use crate::role::Role;
 use selvedge_config::Config;
@@ -121,6 +122,21 @@ impl Prepared {
         let load_trust = |file: &Path, trust| trusted.load(&self.files, file, trust);
         Node::new(parts, &self.config, &load_trust, self.purge_token.as_ref())?;
         Ok(())
+    }
+
+    /// A node that serves nobody, over the disks of one that does not run.
+    pub(crate) fn offline(&self, trusted: &Trusted) -> Result<Arc<Node>, Problem> {
+        let telemetry = Telemetry::new(self.config.node.name.as_str());
+        let off = AccessSettings { target: LogTarget::Off, ..AccessSettings::default() };
+        let (cache, clock) = Cache::open(&self.config, &self.files)?;
+        let parts = Parts {
+            store: cache.store,
+            access_log: AccessLog::open(off, &telemetry).map_err(Problem::Log)?,
+            telemetry,
+            clock,
+        };
+        let load_trust = |file: &Path, trust| trusted.load(&self.files, file, trust);
+        Ok(Node::new(parts, &self.config, &load_trust, self.purge_token.as_ref())?)
     }
 
     /// Whether the access log can be opened. Leaves no file behind that was not there.

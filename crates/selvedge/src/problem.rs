@@ -6,6 +6,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+/// What was checked is not as it should be.
+const WRONG: u8 = 1;
 /// Bad usage or configuration (EX_USAGE).
 pub(crate) const USAGE: u8 = 64;
 /// A bug of ours (EX_SOFTWARE).
@@ -34,6 +36,10 @@ pub(crate) enum Problem {
     DiskInUse(PathBuf, String),
     /// Something that should not fail did.
     System(&'static str, io::Error),
+    /// `selvedge cache` got no answer.
+    NoAnswer(String),
+    /// Records on disk do not match their checksums: so many.
+    Damaged(u64),
     /// A worker ended although nobody asked it to.
     WorkerLost,
     /// A part of the demo ended.
@@ -51,7 +57,9 @@ impl Problem {
             | Self::Log(_)
             | Self::DiskInUse(..)
             | Self::System(..)
+            | Self::NoAnswer(_)
             | Self::DemoEnded(_) => TRY_AGAIN,
+            Self::Damaged(_) => WRONG,
             Self::WorkerLost => BUG,
         }
     }
@@ -79,6 +87,8 @@ impl fmt::Display for Problem {
                 path.display()
             ),
             Self::System(what, error) => write!(f, "{what}: {error}"),
+            Self::NoAnswer(why) => f.write_str(why),
+            Self::Damaged(count) => write!(f, "{count} records were damaged; they are forgotten"),
             Self::WorkerLost => f.write_str("a worker ended by itself: this is a bug"),
             Self::DemoEnded(part) => write!(f, "the {part} of the demo ended by itself"),
         }

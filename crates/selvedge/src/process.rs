@@ -2,7 +2,7 @@
 
 use crate::problem::Problem;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Tells the operator something, on standard error. A closed pipe is no reason to fail.
@@ -18,6 +18,20 @@ pub(crate) fn print(text: &str) {
         let _ = out.write_all(b"\n");
     }
     let _ = out.flush();
+}
+
+/// Shows how far something is, on a terminal, in one line that changes.
+pub(crate) fn progress(text: &str) {
+    let mut err = std::io::stderr().lock();
+    if err.is_terminal() {
+        let _ = write!(err, "\r\x1b[K{text}");
+        let _ = err.flush();
+    }
+}
+
+/// Takes the line of `progress` away.
+pub(crate) fn progress_ends() {
+    progress("");
 }
 
 /// Lets the process open as many files as the system allows it: connections are files.

@@ -89,7 +89,7 @@ impl Entry {
     }
 
     /// Copies encoded here, newest first.
-    pub(crate) fn encoded_copies(&self) -> &[Arc<Object>] {
+    pub fn encoded_copies(&self) -> &[Arc<Object>] {
         &self.encoded
     }
 

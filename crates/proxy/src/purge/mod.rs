@@ -47,6 +47,14 @@ pub(crate) enum Refused {
     NotDurable,
 }
 
+/// Site, host, path and query of a URL in the form that keys have.
+pub(crate) fn named(
+    plan: &Plan,
+    url: &str,
+) -> Result<(String, String, String, Option<String>), Refused> {
+    wish::resource(plan, url)
+}
+
 /// Whether a request is one to purge.
 pub(crate) fn is_purge(method: &Method) -> bool {
     method.as_str() == "PURGE"

@@ -170,11 +170,20 @@ fn path_of(text: &str) -> Result<String, Refused> {
 }
 
 fn url(plan: &Plan, text: &str) -> Result<Wish, Refused> {
+    let (_, host, path, query) = resource(plan, text)?;
+    Ok(Wish::Url { host, path, query })
+}
+
+/// Site, host, path and query of a URL in the form that keys have.
+pub(super) fn resource(
+    plan: &Plan,
+    text: &str,
+) -> Result<(String, String, String, Option<String>), Refused> {
     let (scheme, uri) = absolute(text)?;
     let host = host_of(plan, uri.authority().map_or("", |authority| authority.as_str()), scheme)?;
     let site = plan.routes.find(route::host_of(&host)).ok_or(Refused::UnknownSite)?;
     let query = site.query.apply_to(uri.query()).map(std::borrow::Cow::into_owned);
-    Ok(Wish::Url { path: path_of(uri.path())?, host, query })
+    Ok((site.name.clone(), host, path_of(uri.path())?, query))
 }
 
 fn prefix(plan: &Plan, text: &str) -> Result<Wish, Refused> {
