@@ -5,8 +5,9 @@
 
 use std::collections::HashMap;
 
-use super::header::UNIT;
+use super::header::{Header, UNIT};
 use super::index::Place;
+use super::record::Kind;
 use super::segment::Stream;
 
 /// Records and bytes.
@@ -17,7 +18,8 @@ pub(crate) struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, bytes: u64) {
+    /// One more.
+    pub(crate) fn add(&mut self, bytes: u64) {
         self.records += 1;
         self.bytes += bytes;
     }
@@ -37,7 +39,7 @@ pub(crate) struct Account {
     pub(crate) end: u32,
     /// Whether nothing more will be written.
     pub(crate) sealed: bool,
-    /// The lowest sequence of its records.
+    /// The lowest sequence of its records, removals left out.
     pub(crate) sequence_min: u64,
     /// The lowest purge revision of its records.
     pub(crate) revision_min: u64,
@@ -117,11 +119,26 @@ impl Accounts {
     }
 
     /// Notes what a segment holds more.
-    pub(crate) fn extend(&mut self, id: u32, end: u32, sequence: u64, revision: u64) {
-        if let Some(account) = self.segments.get_mut(&id) {
-            account.end = end;
-            account.sequence_min = account.sequence_min.min(sequence);
-            account.revision_min = account.revision_min.min(revision);
+    pub(crate) fn extend(&mut self, id: u32, end: u32, header: &Header) {
+        let Some(account) = self.segments.get_mut(&id) else { return };
+        account.end = end;
+        // Removals are nothing that could come back.
+        if header.kind != Kind::Tombstone {
+            account.sequence_min = account.sequence_min.min(header.sequence);
+            account.revision_min = account.revision_min.min(header.revision);
+        }
+    }
+
+    /// Sets what a site has in a segment, after it was counted.
+    pub(crate) fn correct(&mut self, id: u32, site: u32, counted: Sum) {
+        let Some(account) = self.segments.get_mut(&id) else { return };
+        let before = account.sites.remove(&site).unwrap_or_default();
+        self.subtract_sum(site, before);
+        if let Some(account) = self.segments.get_mut(&id).filter(|_| counted.records > 0) {
+            account.sites.insert(site, counted);
+            let total = self.sites.entry(site).or_default();
+            total.records += counted.records;
+            total.bytes += counted.bytes;
         }
     }
 

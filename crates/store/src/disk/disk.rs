@@ -55,6 +55,8 @@ pub(crate) struct Disk {
     pub(crate) accounts: Mutex<Accounts>,
     /// The latest time of the store's time line.
     pub(crate) time_max_ms: AtomicU64,
+    /// The highest purge revision of any record.
+    pub(crate) revision_max: AtomicU64,
     /// Whether the file system can say what is in the page cache.
     pub(crate) tells_cached: AtomicBool,
     /// Removals that could not be written yet.
@@ -129,6 +131,11 @@ impl Disk {
     /// Keeps the latest time.
     pub(crate) fn note_time(&self, now_ms: u64) {
         self.time_max_ms.fetch_max(now_ms, Relaxed);
+    }
+
+    /// Keeps the highest purge revision.
+    pub(crate) fn note_revision(&self, revision: u64) {
+        self.revision_max.fetch_max(revision, Relaxed);
     }
 
     /// Says whether removals wait that could not be written.

@@ -1,7 +1,7 @@
 //! Opening all disks: who may use them, do they belong together, what is on each.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use super::accounts::Accounts;
@@ -66,8 +66,9 @@ pub(crate) fn open(
     ready.sort_by_key(|ready| ready.disk.number);
     let mut report = OpenReport { disks: reports, ..OpenReport::default() };
     for ready in &ready {
-        let time_ms = ready.disk.time_max_ms.load(std::sync::atomic::Ordering::Relaxed);
-        report.time_max_ms = report.time_max_ms.max(time_ms);
+        let disk = &ready.disk;
+        report.time_max_ms = report.time_max_ms.max(disk.time_max_ms.load(Relaxed));
+        report.revision_max = report.revision_max.max(disk.revision_max.load(Relaxed));
     }
     (ready, report)
 }
@@ -222,6 +223,7 @@ fn recover_one(
         reads: ReadQueue::default(),
         accounts: Mutex::new(Accounts::default()),
         time_max_ms: AtomicU64::new(0),
+        revision_max: AtomicU64::new(0),
         tells_cached: AtomicBool::new(true),
         owing: AtomicBool::new(false),
         read_failures: AtomicU32::new(0),

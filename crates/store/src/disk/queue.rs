@@ -45,6 +45,7 @@ struct State {
     in_hand: Vec<(u128, u64)>,
     ticked: bool,
     stopped: bool,
+    cut: bool,
 }
 
 /// The queue of one writer.
@@ -126,10 +127,16 @@ impl Queue {
         let mut state = lock(&self.state);
         state.stopped = true;
         if at_once {
+            state.cut = true;
             state.urgent.clear();
             state.normal.clear();
         }
         self.wake.notify_one();
+    }
+
+    /// Whether the writer shall leave things as they are.
+    pub(crate) fn is_cut(&self) -> bool {
+        lock(&self.state).cut
     }
 
     /// Waits for something to do. `None` when the writer shall end.

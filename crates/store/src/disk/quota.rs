@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::accounts::{Sum, bytes_of};
 use super::counters::DiskCounters;
 use super::index::Place;
 use super::record::Kind;
@@ -87,7 +88,10 @@ impl Writer {
                 break;
             }
             for (key, place) in self.oldest_of(site, id, target) {
-                self.disk.index.remove_if(key, place);
+                // Room for the removals of others may have had this one moved or dropped.
+                if !self.disk.index.remove_if(key, place) {
+                    continue;
+                }
                 lock(&self.disk.accounts).subtract(place, site);
                 DiskCounters::add(&self.disk.counters.over_quota);
                 // An older one must not come back in its place after a restart.
@@ -112,11 +116,16 @@ impl Writer {
         let Some((number, end, true)) = known else { return Vec::new() };
         let cursor = self.quotas.cursors.get(&site).filter(|(at, _)| *at == number);
         let mut scan = Scan::new(&*disk.io, &disk.segments, id, cursor.map_or(1, |c| c.1), end);
-        let mut victims = Vec::new();
+        let (mut victims, mut counted) = (Vec::new(), Sum::default());
         while excess > 0 {
             let (unit, header) = match scan.next() {
                 Ok(Some(next)) => next,
-                Ok(None) => break,
+                Ok(None) => {
+                    // That was all there is of the site: were the sums wrong, they are right now,
+                    // and do not have this segment searched again and again.
+                    lock(&disk.accounts).correct(id, site, counted);
+                    break;
+                }
                 Err(error) => {
                     disk.read_failed(&error);
                     break;
@@ -126,7 +135,8 @@ impl Writer {
             let live = header.kind != Kind::Tombstone && disk.index.get(header.key) == Some(place);
             if live && header.site == site {
                 victims.push((header.key, place));
-                excess = excess.saturating_sub(super::accounts::bytes_of(place));
+                counted.add(bytes_of(place));
+                excess = excess.saturating_sub(bytes_of(place));
             }
             self.quotas.cursors.insert(site, (number, unit));
         }

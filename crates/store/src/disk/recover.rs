@@ -96,6 +96,7 @@ impl Recovery<'_> {
         self.sequence = self.sequence.max(head.sequence);
         self.number = self.number.max(head.number);
         self.disk.note_time(head.time_max_ms);
+        self.disk.note_revision(head.revision_max);
         for (id, account) in head.segments {
             let same = used.get(&id).is_some_and(|header| {
                 header.number == account.number && header.stream == Some(account.stream)
@@ -174,12 +175,13 @@ impl Recovery<'_> {
         self.report.records_scanned += 1;
         self.sequence = self.sequence.max(header.sequence + 1);
         self.disk.note_time(header.time_ms);
-        self.accounts.extend(place.segment, end, header.sequence, header.revision);
+        self.accounts.extend(place.segment, end, header);
         if header.kind == Kind::Tombstone {
             let latest = self.removed.entry(header.key).or_default();
             *latest = header.sequence.max(*latest);
             return;
         }
+        self.disk.note_revision(header.revision);
         let old = self.disk.index.get(header.key);
         if old == Some(place) {
             // The snapshot had it already, its sums not.

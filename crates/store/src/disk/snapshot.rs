@@ -9,7 +9,8 @@
 //! | 4 | version of the format |
 //! | 4 | bytes of the head |
 //! | 4 | CRC-32C of the head |
-//! | | the head: identity 16, next sequence 8, next segment number 8, latest time 8, segments 4 |
+//! | | the head: identity 16, next sequence 8, next segment number 8, latest time 8,
+//! | | highest revision 8, segments 4 |
 //! | | for each segment: id 4, stream 1, sealed 1, end 4, number 8, lowest sequence 8, lowest |
 //! | | revision 8, sites 4 |
 //! | | for each of its sites: site 4, records 8, bytes 8 |
@@ -45,6 +46,7 @@ pub(crate) struct Head {
     /// The next use of a segment gets this number.
     pub(crate) number: u64,
     pub(crate) time_max_ms: u64,
+    pub(crate) revision_max: u64,
     /// All segments in use, by id.
     pub(crate) segments: Vec<(u32, Account)>,
 }
@@ -56,6 +58,7 @@ impl Head {
         bytes.put_u64_le(self.sequence);
         bytes.put_u64_le(self.number);
         bytes.put_u64_le(self.time_max_ms);
+        bytes.put_u64_le(self.revision_max);
         bytes.put_u32_le(self.segments.len() as u32);
         for (id, account) in &self.segments {
             bytes.put_u32_le(*id);
@@ -82,6 +85,7 @@ impl Head {
             sequence: rest.try_get_u64_le()?,
             number: rest.try_get_u64_le()?,
             time_max_ms: rest.try_get_u64_le()?,
+            revision_max: rest.try_get_u64_le()?,
             segments: Vec::new(),
         };
         for _ in 0..rest.try_get_u32_le()? {

@@ -67,6 +67,18 @@ pub(crate) struct Writer {
     cancelled: HashSet<u128>,
 }
 
+/// Has nobody wait for a writer that has ended, whyever it did.
+struct Ending(Arc<Disk>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lose("its writer panicked");
+        }
+        self.0.queue.stop(true);
+    }
+}
+
 impl Writer {
     /// A writer that goes on where the log ends.
     pub(crate) fn new(disk: Arc<Disk>, free: VecDeque<u32>, sequence: u64, number: u64) -> Self {
@@ -88,6 +100,7 @@ impl Writer {
 
     /// Works until the queue says that it is over.
     pub(crate) fn run(mut self) {
+        let _ending = Ending(self.disk.clone());
         while let Some(ops) = self.disk.queue.take() {
             let (removals, others): (Vec<Op>, Vec<Op>) =
                 ops.into_iter().partition(|op| matches!(op, Op::Remove { .. }));
@@ -100,6 +113,10 @@ impl Writer {
             if !self.owed.is_empty() {
                 self.settle();
             }
+        }
+        if !self.disk.queue.is_cut() {
+            // What cannot be written has been told.
+            let _ = self.flush_all();
         }
     }
 
@@ -152,6 +169,7 @@ impl Writer {
             table_crc: super::header::crc(&table),
         };
         self.disk.note_time(record.time_ms);
+        self.disk.note_revision(record.revision);
         let fill = |bytes: &mut Vec<u8>| {
             bytes.extend_from_slice(&table);
             record.payload.iter().for_each(|part: &Bytes| bytes.extend_from_slice(part));
@@ -259,7 +277,7 @@ impl Writer {
             fill(bytes);
         });
         let end = place.unit + units;
-        lock(&self.disk.accounts).extend(place.segment, end, header.sequence, header.revision);
+        lock(&self.disk.accounts).extend(place.segment, end, header);
         Ok((place, full))
     }
 
@@ -386,6 +404,7 @@ impl Writer {
             sequence: self.sequence,
             number: self.number,
             time_max_ms: self.disk.time_max_ms.load(Relaxed),
+            revision_max: self.disk.revision_max.load(Relaxed),
             segments,
         }
     }

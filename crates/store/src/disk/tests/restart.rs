@@ -18,6 +18,7 @@ fn after_close_all_is_found_through_the_snapshot() {
         let found = &report.disks[0];
         assert!(found.snapshot && found.failed.is_none() && found.emptied.is_none());
         assert_eq!((found.records, found.records_scanned, report.time_max_ms), (1999, 0, 5000));
+        assert_eq!(report.revision_max, 3);
         (0..2000).for_each(|n| assert_eq!(is_right(&disks, n, 3, 1000), n != 7));
         assert_eq!(disks.key_seed(), Some([7; 16]));
         disks.bytes_by_site()
@@ -25,6 +26,7 @@ fn after_close_all_is_found_through_the_snapshot() {
     rig.remove_snapshot(0);
     let (disks, report) = rig.open_with_report();
     assert!(!report.disks[0].snapshot);
+    assert_eq!(report.revision_max, 3);
     assert_eq!(report.disks[0].records, 1999);
     (0..2000).for_each(|n| assert_eq!(is_right(&disks, n, 3, 1000), n != 7));
     assert_eq!(disks.bytes_by_site(), sums);
