@@ -24,6 +24,8 @@ mod record;
 mod table;
 
 #[cfg(test)]
+mod model_tests;
+#[cfg(test)]
 mod tests;
 
 use std::error::Error;
