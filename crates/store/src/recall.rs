@@ -21,9 +21,10 @@ use crate::tier::{Recalling, Tier};
 const JOINS_MAX: usize = 3;
 
 impl Store {
-    /// Whether there may be something to recall for a key that memory does not have. Never waits.
+    /// Whether there may be something to recall for a request whose key memory does not have.
+    /// Never waits.
     pub fn may_recall(&self, key: Key) -> bool {
-        self.tier.as_ref().is_some_and(|tier| tier.has(key))
+        self.tier.as_ref().is_some_and(|tier| tier.ask(key))
     }
 
     /// What is stored on disk under a key, brought back into memory. For a key that `lookup` did

@@ -66,7 +66,9 @@ impl Store {
             Some(other) => piece.merged(&other),
             None => piece,
         };
-        if let (Some(tier), Some((full_key, revision))) = (&self.tier, worth) {
+        if let (Some(tier), Some((full_key, revision))) = (&self.tier, worth)
+            && tier.admits(self.key_seed().hash(full_key))
+        {
             let site = KeyParts::read(full_key).map_or(0, |parts| site_number(parts.site));
             tier.put_slice(&piece, site, revision);
         }

@@ -212,7 +212,8 @@ impl Store {
     pub fn invalidate(&self, key: Key) -> impl Future<Output = bool> + use<> {
         let mut shard = self.table.shard(key);
         let writers = shard.revoke(key);
-        let stored = self.memory.get(key).is_some() || self.may_recall(key);
+        let stored =
+            self.memory.get(key).is_some() || self.tier.as_ref().is_some_and(|tier| tier.has(key));
         self.memory.remove(key);
         let removal = self.tier.as_ref().map(|tier| tier.remove(key));
         drop(shard);

@@ -146,6 +146,17 @@ impl Tier {
         self.shared.disks.has(key.0) || lock(&self.shared.state).waiting.contains_key(&key)
     }
 
+    /// Like `has`, for a request that has not found the key in memory: admission to the disks is
+    /// for what was asked for before, so they must hear of it.
+    pub(crate) fn ask(&self, key: Key) -> bool {
+        self.has(key) || self.shared.disks.find(key.0).is_some()
+    }
+
+    /// Whether slices of an object under this key are to be written.
+    pub(crate) fn admits(&self, key: Key) -> bool {
+        self.shared.disks.admits(key.0)
+    }
+
     /// An entry has changed: it is written soon. The caller holds the lock of the table shard.
     pub(crate) fn put(&self, key: Key, entry: &Arc<Entry>) {
         let mut state = lock(&self.shared.state);
@@ -300,6 +311,10 @@ impl Shared {
             for key in mem::take(&mut state.order) {
                 let Some(entry) = state.waiting.remove(&key) else { continue };
                 state.waiting_bytes -= entry.weight();
+                if !self.disks.admits(key.0) {
+                    // No older form is there either, or it would be let on.
+                    continue;
+                }
                 state.writing = Some(key);
                 drop(state);
                 let record = self.record(key, &entry);

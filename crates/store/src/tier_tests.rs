@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier};
 use http::HeaderMap;
 use selvedge_policy::{Coding, SiteRules};
 
-use crate::disk::{DiskPath, DiskSettings};
+use crate::disk::{Admission, DiskPath, DiskSettings};
 use crate::support::{
     Resource, fields, lead, now, once, pattern, ready, resource, storable, stored, stored_for,
 };
@@ -133,6 +133,23 @@ fn what_is_removed_does_not_come_back() {
         forget(&store, &of);
         store.remove(of.key, &of.full_key, &object);
         assert!(recall(&store, &of).is_none(), "{name}");
+    }
+    store.close();
+}
+
+#[test]
+fn with_second_ask_only_what_was_missed_twice_is_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let disks = DiskSettings { admission: Admission::SecondAsk, ..disks(folder.path()) };
+    let store = Store::open(Settings::default(), Arc::default(), disks, Arc::default(), 0).0;
+    let of = resource("/page");
+    for round in 0..2 {
+        assert!(!store.may_recall(of.key), "a request that finds nothing");
+        stored(&store, &of, &pattern(100_000));
+        forget(&store, &of);
+        let written = recall(&store, &of).is_some();
+        assert_eq!(written, round == 1);
+        store.memory.remove(of.key);
     }
     store.close();
 }

@@ -130,7 +130,10 @@ impl Disks {
                 drop(other.queue.remove(&other.index, record.key));
             }
         }
+        let key = record.key;
         if !home.queue.put(record) {
+            // An older record must not answer in the place of this one.
+            drop(self.remove_soon(key));
             DiskCounters::add(&counters.overflowed);
         }
     }
