@@ -15,6 +15,7 @@ mod framing;
 mod h2_abuse;
 mod h2_messages;
 mod hosts;
+mod long_objects;
 mod memory;
 mod methods;
 mod origin_faults;

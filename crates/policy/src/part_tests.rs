@@ -1,3 +1,5 @@
+//! Parts: what is read of them, and what no bytes may make of them.
+
 use super::*;
 use crate::time::Now;
 use proptest::prelude::*;

@@ -48,6 +48,17 @@ pub(crate) fn deliver(core: &Core, ask: &Ask, served: Served, mut visit: Visit) 
             ttl = Some(head.meta.ttl_s(now));
             shared(now, ask, &head, Stored::Sliced(reader), &mut visit)
         }
+        What::Part(reader, place) => {
+            let head = &reader.object().head;
+            ttl = Some(head.meta.ttl_s(now));
+            let age_s = head.meta.age_s(now);
+            visit.ledger.age_s = Some(age_s);
+            let mut headers = head.headers.clone();
+            add_shared(ask, head, age_s, &mut headers);
+            headers.insert(header::CONTENT_RANGE, place);
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(reader.remaining()));
+            (StatusCode::PARTIAL_CONTENT, headers, Source::Sliced(reader, None))
+        }
         What::Fill(reader, head) => {
             ttl = Some(head.meta.ttl_s(now));
             shared(now, ask, &head, Stored::Fill(reader), &mut visit)

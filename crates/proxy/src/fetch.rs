@@ -48,11 +48,10 @@ pub(crate) struct Known {
 pub(crate) async fn obtain(
     core: &Rc<Core>,
     ask: &Rc<Ask>,
-    known: Known,
+    Known { stale, unfit }: Known,
     trail: Trail,
     ledger: &mut Ledger,
 ) -> Result<Served, Failure> {
-    let Known { stale, unfit } = known;
     if let Some(object) = stale.as_ref().filter(|object| all_hops_down(core, ask, object)) {
         refresh_behind(core, ask, object);
         let reason = StaleReason::UpstreamFailed;
@@ -74,7 +73,9 @@ pub(crate) async fn obtain(
                 break;
             }
             Begin::Lead(writer, reader) => {
-                match lead(core, ask, stale.clone(), writer, ledger).await {
+                let rest = unfit.as_ref().and_then(|part| slices::rest_of(core, ask, part));
+                let leading = fill::Leading { stale: stale.clone(), rest };
+                match lead(core, ask, leading, writer, ledger).await {
                     // The part that was asked for is worth another request, the whole is not.
                     Led::Mine(mine) if ask.carries.range && mine.is_beside_the_point(ask) => {
                         alone = Trail { cache: CacheResult::Pass, ..trail };
@@ -117,8 +118,8 @@ pub(crate) async fn obtain(
 
 /// The answer for the request that began a fill.
 fn answer_of(
-    core: &Core,
-    ask: &Ask,
+    core: &Rc<Core>,
+    ask: &Rc<Ask>,
     stale: Option<Arc<Object>>,
     reader: FillReader,
     led: Led,
@@ -129,7 +130,11 @@ fn answer_of(
             let what = What::Fill(reader, head);
             Ok(Served { what, trail: Trail { stored: true, ..trail } })
         }
-        Led::Part(object) => Ok(Served::stored(object, Trail { stored: true, ..trail })),
+        Led::Part(object, came) => {
+            let trail = Trail { stored: true, ..trail };
+            let came = came.and_then(|came| came.what(core, ask, &object));
+            Ok(came.map_or_else(|| Served::stored(object, trail), |what| Served { what, trail }))
+        }
         Led::Renewed(object) => Ok(renewed(object, trail)),
         Led::Mine(mine) => Ok(mine.served(ask, trail)),
         Led::Failed(failure) => or_stale(core, ask, stale, failure, trail),
@@ -172,9 +177,10 @@ pub(crate) async fn complete(
             }
         }
         let known = Known { stale: None, unfit: Some(object) };
-        served = obtain(core, ask, known, trail, ledger).await?;
+        served = obtain(core, ask, known, Trail { stored: false, ..trail }, ledger).await?;
     }
-    let trail = Trail { cache: CacheResult::Pass, ..partly(served.trail, Presence::Nothing) };
+    let trail = partly(served.trail, Presence::Nothing);
+    let trail = Trail { cache: CacheResult::Pass, stored: false, ..trail };
     pass(core, ask, RequestBody::empty(), trail, ledger).await
 }
 
@@ -203,7 +209,8 @@ pub(crate) fn refresh_behind(core: &Rc<Core>, ask: &Rc<Ask>, stale: &Arc<Object>
     if let Some(writer) = store.begin_refresh(ask.key, &ask.full_key, wanted, core.node.now()) {
         ask.site.counters.here().refreshes.inc();
         let (nobody, _) = oneshot::channel();
-        fill::spawn(core, ask, Some(Arc::clone(stale)), writer, nobody);
+        let leading = fill::Leading { stale: Some(Arc::clone(stale)), rest: None };
+        fill::spawn(core, ask, leading, writer, nobody);
     }
 }
 
@@ -296,12 +303,12 @@ async fn head(
 async fn lead(
     core: &Rc<Core>,
     ask: &Rc<Ask>,
-    stale: Option<Arc<Object>>,
+    leading: fill::Leading,
     writer: FillWriter,
     ledger: &mut Ledger,
 ) -> Led {
     let (sender, receiver) = oneshot::channel();
-    fill::spawn(core, ask, stale, writer, sender);
+    fill::spawn(core, ask, leading, writer, sender);
     let told = receiver.await;
     ledger.waited();
     match told {

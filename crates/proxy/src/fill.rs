@@ -17,13 +17,13 @@ use crate::normalize::Ask;
 use crate::outgoing::Purpose;
 use crate::request::{Served, Trail, What};
 use crate::rescue::{self, Failure};
-use crate::slices::{self, Cold};
+use crate::slices::{self, Came, Cold};
 use crate::upstream::{InFlight, Tier};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body::Body as _;
 use selvedge_net::{OutgoingBody, Reply, UpstreamBody};
-use selvedge_policy::part::{self, Part};
+use selvedge_policy::part::{self, Part, Wanted};
 use selvedge_policy::validate::{self, Freshened, Stored};
 use selvedge_policy::{Exchange, NoStore, Storable, Verdict, judge};
 use selvedge_store::{BodyId, FillError, FillWriter, Finished, Head, Object, PushError};
@@ -38,8 +38,8 @@ use tokio::sync::oneshot;
 pub(crate) enum Led {
     /// It may be shared and is on its way.
     Head(Arc<Head>),
-    /// A part of it has come, and it may be shared.
-    Part(Arc<Object>),
+    /// A part of it has come, and it may be shared; maybe the answer is this very part.
+    Part(Arc<Object>, Option<Came>),
     /// The stored response holds.
     Renewed(Arc<Object>),
     /// It is not for sharing: this is the answer itself.
@@ -55,30 +55,39 @@ pub(crate) struct Mine {
     pub(crate) why: &'static str,
 }
 
+/// What is known when a fill begins.
+pub(crate) struct Leading {
+    /// Is stored and needs validation.
+    pub(crate) stale: Option<Arc<Object>>,
+    /// The part to ask for first, of what is to be had whole.
+    pub(crate) rest: Option<Wanted>,
+}
+
 /// Begins the life of a fill. `leader` learns what it turned out to be, and what it cost to ask.
 pub(crate) fn spawn(
     core: &Rc<Core>,
     ask: &Rc<Ask>,
-    stale: Option<Arc<Object>>,
+    leading: Leading,
     writer: FillWriter,
     leader: oneshot::Sender<(Led, Option<Fetched>)>,
 ) {
     ask.site.counters.here().fills.inc();
     let (task_core, ask) = (Rc::clone(core), Rc::clone(ask));
-    core.tasks.spawn(async move { fill(&task_core, &ask, stale, writer, leader).await });
+    core.tasks.spawn(async move { fill(&task_core, &ask, leading, writer, leader).await });
 }
 
 /// The life of a fill.
 async fn fill(
     core: &Rc<Core>,
     ask: &Rc<Ask>,
-    stale: Option<Arc<Object>>,
+    leading: Leading,
     writer: FillWriter,
     leader: oneshot::Sender<(Led, Option<Fetched>)>,
 ) {
+    let Leading { stale, rest } = leading;
     let tell = |led, fetched| drop(leader.send((led, fetched)));
     let cold = Cold::of(ask).filter(|_| is_worth_a_part(stale.as_ref()));
-    let sent = match exchange_for_fill(core, ask, stale.as_ref(), cold).await {
+    let sent = match exchange_for_fill(core, ask, stale.as_ref(), cold, rest).await {
         Ok(Answered::Fresh(sent)) => *sent,
         Ok(Answered::Holds(freshened, object, fetched)) => {
             let renewed = renew(core, ask, &object, *freshened, writer);
@@ -106,6 +115,7 @@ async fn fill(
         Verdict::Store(storable) if keep && slices::is_apart(core, &storable, length) => {
             let complete = length.unwrap_or_default();
             let part = Part { storable, first: 0, end: complete, complete };
+            let tell = |object, fetched| tell(Led::Part(object, None), fetched);
             fill_slices(core, ask, part, stale, sent, writer, tell).await;
         }
         Verdict::Store(storable) if keep && is_storable_length(core, &sent) => {
@@ -149,12 +159,14 @@ async fn fill_part(
     let body_bytes = sent.reply.response.body().size_hint().exact();
     let judged = part::judge_part(&seen(ask, &sent), body_bytes, &ask.site.rules);
     let (why, remember) = match judged {
-        Ok(part) if may_keep(ask, &sent) && cold.is_met_by(&part) => {
+        Ok(part) if may_keep(ask, &sent) && cold.is_answered_by(&part) => {
             if slices::is_whole(&part) && part.complete <= core.node.store.object_bytes_max() {
                 let (writer, body) = begin_body(writer, part.storable, sent);
                 tell(Led::Head(Arc::clone(&body.head)), fetched);
                 return pump(ask, writer, body).await;
             }
+            let came = Came::of(ask, cold, &part, sent.reply.response.headers());
+            let tell = |object, fetched| tell(Led::Part(object, came), fetched);
             return fill_slices(core, ask, part, stale, sent, writer, tell).await;
         }
         Ok(_) if !may_keep(ask, &sent) => (NOT_KEPT, Duration::ZERO),
@@ -175,7 +187,7 @@ async fn fill_slices(
     stale: Option<Arc<Object>>,
     sent: Sent,
     writer: FillWriter,
-    tell: impl FnOnce(Led, Option<Fetched>),
+    tell: impl FnOnce(Arc<Object>, Option<Fetched>),
 ) {
     let Part { storable, first, end, complete } = part;
     let continued = stale.filter(|old| {
@@ -187,7 +199,7 @@ async fn fill_slices(
     let mut flow = Flow::begin(core, id, first..end);
     let object = writer.sliced(storable, complete, id);
     flow.open(ask, &object.head);
-    tell(Led::Part(object), Some(sent.fetched));
+    tell(object, Some(sent.fetched));
     flow.run(core, ask, sent.reply.response.into_body(), first).await;
     drop(sent.in_flight);
 }
@@ -223,7 +235,14 @@ async fn exchange_for_fill(
     ask: &Ask,
     stale: Option<&Arc<Object>>,
     cold: Option<Cold>,
+    rest: Option<Wanted>,
 ) -> Result<Answered, (Failure, Option<Fetched>)> {
+    if let Some(rest) = rest.map(Wanted::value) {
+        let sent = exchange(core, ask, Purpose::Part(&rest), OutgoingBody::empty()).await?;
+        if sent.reply.response.status() != StatusCode::PARTIAL_CONTENT {
+            return Ok(Answered::Fresh(Box::new(sent)));
+        }
+    }
     let range = cold.map(|cold| cold.asked.value());
     let validated = stale.filter(|object| object.meta.has_validator());
     if let Some(object) = validated {

@@ -49,37 +49,7 @@ pub(crate) fn request(
     headers.remove(header::EXPECT);
     announce(&mut headers, &ask.method, &body);
     count_down(&mut headers, &ask.method);
-    let mut method = ask.method.clone();
-    match purpose {
-        Purpose::Fill => {
-            method = Method::GET;
-            strip_partial(&mut headers);
-        }
-        Purpose::Part(range) => {
-            method = Method::GET;
-            strip_partial(&mut headers);
-            headers.insert(header::RANGE, range.clone());
-        }
-        Purpose::Gap { range, validator } => {
-            method = Method::GET;
-            strip_partial(&mut headers);
-            headers.insert(header::RANGE, range.clone());
-            headers.insert(header::IF_RANGE, validator.clone());
-        }
-        Purpose::Validate(stored, range) => {
-            method = Method::GET;
-            strip_partial(&mut headers);
-            validate::conditional_headers(stored, &mut headers);
-            if let Some(range) = range {
-                headers.insert(header::RANGE, range.clone());
-            }
-        }
-        Purpose::Pass => {}
-        Purpose::Upgrade(protocol) => {
-            headers.insert(header::UPGRADE, protocol.clone());
-            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        }
-    }
+    let method = adapt(&mut headers, purpose).unwrap_or_else(|| ask.method.clone());
     forward::set_forwarded(
         &mut headers,
         &Sender {
@@ -113,6 +83,34 @@ pub(crate) fn request(
     *request.uri_mut() = ask.path_and_query.parse().unwrap_or_default();
     *request.headers_mut() = headers;
     request
+}
+
+/// Puts in the conditions and the range that the purpose asks for, in the place of the client's.
+/// Returns the method, unless it is the client's.
+fn adapt(headers: &mut HeaderMap, purpose: Purpose<'_>) -> Option<Method> {
+    match purpose {
+        Purpose::Pass => return None,
+        Purpose::Upgrade(protocol) => {
+            headers.insert(header::UPGRADE, protocol.clone());
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            return None;
+        }
+        Purpose::Fill | Purpose::Part(_) | Purpose::Gap { .. } | Purpose::Validate(..) => {
+            strip_partial(headers);
+        }
+    }
+    if let Purpose::Validate(stored, _) = purpose {
+        validate::conditional_headers(stored, headers);
+    }
+    if let Purpose::Part(range) | Purpose::Gap { range, .. } | Purpose::Validate(_, Some(range)) =
+        purpose
+    {
+        headers.insert(header::RANGE, range.clone());
+    }
+    if let Purpose::Gap { validator, .. } = purpose {
+        headers.insert(header::IF_RANGE, validator.clone());
+    }
+    Some(Method::GET)
 }
 
 /// Drops fields with an underscore in their name: many origins read `content_length` as

@@ -60,6 +60,8 @@ pub(crate) enum What {
     Object(Arc<Object>),
     /// The store, slice by slice, and where slices are missing the next hop.
     Sliced(Box<SliceReader>),
+    /// The same, and the part is the one of this Content-Range, whatever was asked for.
+    Part(Box<SliceReader>, HeaderValue),
     /// A fill that still runs.
     Fill(FillReader, Arc<Head>),
     /// The next hop; it is not for sharing.
@@ -287,7 +289,7 @@ impl Served {
     pub(crate) fn shared_head(&self) -> Option<&Arc<Head>> {
         match &self.what {
             What::Object(object) => Some(&object.head),
-            What::Sliced(reader) => Some(&reader.object().head),
+            What::Sliced(reader) | What::Part(reader, _) => Some(&reader.object().head),
             What::Fill(_, head) => Some(head),
             What::Passed(..) | What::Redirect(_) | What::Switch(_) => None,
         }

@@ -170,16 +170,8 @@ pub(crate) fn answer(failure: &Failure) -> Answer {
         Failure::Fill(word) => {
             say(StatusCode::BAD_GATEWAY, word, "The origin's answer broke off before its end.")
         }
-        Failure::Changed => say(
-            StatusCode::BAD_GATEWAY,
-            "version-changed",
-            "The content changed at the origin while it was being sent.",
-        ),
-        Failure::Part => say(
-            StatusCode::BAD_GATEWAY,
-            slices::MISMATCH,
-            "The origin answered with another part than it was asked for.",
-        ),
+        Failure::Changed => say(StatusCode::BAD_GATEWAY, "version-changed", CHANGED),
+        Failure::Part => say(StatusCode::BAD_GATEWAY, slices::MISMATCH, OTHER_PART),
         Failure::Encode => {
             say(StatusCode::INTERNAL_SERVER_ERROR, "encode", "The answer could not be encoded.")
         }
@@ -215,6 +207,9 @@ fn purge(refused: Refused) -> Answer {
     };
     Answer { status, word, sentence, close: false }
 }
+
+const CHANGED: &str = "The content changed at the origin while it was being sent.";
+const OTHER_PART: &str = "The origin answered with another part than it was asked for.";
 
 fn upstream(error: &SendError) -> Answer {
     let (status, sentence, close) = match error {

@@ -15,8 +15,10 @@ use crate::flow::Flow;
 use crate::node::Core;
 use crate::normalize::Ask;
 use crate::outgoing::Purpose;
+use crate::request::What;
 use crate::rescue::Failure;
-use http::{Method, StatusCode, header};
+use crate::slice_reader::SliceReader;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body::Body as _;
 use selvedge_net::OutgoingBody;
 use selvedge_policy::Storable;
@@ -74,9 +76,11 @@ impl Cold {
         Some(Self { wanted, asked })
     }
 
-    /// Whether a part is what was asked for, or at least what is wanted of it.
-    pub(crate) fn is_met_by(self, part: &Part) -> bool {
+    /// Whether a part is what was asked for, or at least what is wanted of it. Asked in the
+    /// client's own words, any part is the answer.
+    pub(crate) fn is_answered_by(self, part: &Part) -> bool {
         match self.asked {
+            asked if asked == self.wanted => true,
             Wanted::From(first, _) if part.first == first => true,
             _ => self.wanted.begins_in(part.first, part.end, part.complete),
         }
@@ -86,6 +90,42 @@ impl Cold {
 /// Whether the whole object is in this part.
 pub(crate) fn is_whole(part: &Part) -> bool {
     part.first == 0 && part.end == part.complete
+}
+
+/// A part, as it came.
+pub(crate) struct Came {
+    bytes: Range<u64>,
+    place: HeaderValue,
+}
+
+impl Came {
+    /// The part that an answer brings, if the client is to get it as it came: it was asked for in
+    /// the client's own words, so whatever it is, it is the answer to them.
+    pub(crate) fn of(ask: &Ask, cold: Cold, part: &Part, resp_headers: &HeaderMap) -> Option<Self> {
+        let is_conditional = ask.carries.conditions || ask.headers.contains_key(header::IF_RANGE);
+        let is_as_asked = cold.asked == cold.wanted && !is_conditional;
+        let place = resp_headers.get(header::CONTENT_RANGE).filter(|_| is_as_asked)?.clone();
+        Some(Self { bytes: part.first..part.end, place })
+    }
+
+    /// The answer that it makes.
+    pub(crate) fn what(self, core: &Rc<Core>, ask: &Rc<Ask>, object: &Arc<Object>) -> Option<What> {
+        let reader = SliceReader::new(core, ask, object, self.bytes)?;
+        Some(What::Part(Box::new(reader), self.place))
+    }
+}
+
+/// What a request for the whole, or for the rest, asks for first of an object of which a little at
+/// the beginning is stored and nothing can be combined with it. Who answers like that hardly does
+/// ranges and sends the whole; a part that comes is not taken.
+pub(crate) fn rest_of(core: &Core, ask: &Ask, object: &Object) -> Option<Wanted> {
+    let first = SliceId { body: object.body.sliced()?, index: 0 };
+    let SliceFound::Memory(piece) = core.node.store.find_slice(first) else { return None };
+    let is_little = piece.first() == 0 && piece.end() < SLICE.min(object.body.len());
+    let rest = Wanted::From(piece.end(), None);
+    // Another node may ask for just that.
+    let is_wanted = !ask.carries.range || Cold::of(ask).is_some_and(|cold| cold.wanted == rest);
+    (is_little && is_wanted).then_some(rest)
 }
 
 /// Whether a whole response is stored slice by slice as it comes: too long to be held in one piece,

@@ -2,9 +2,9 @@
 //!
 //! It is held whole, or its slices are stored one by one under names of their own (`slice.rs`) and
 //! the body is but the name they are found by. A body never changes once built. All slices but the
-//! last are exactly `SLICE_BYTES` long, so that the slice that holds an offset is found by division,
-//! here and on disk. A slice owns
-//! its bytes alone: it must never pin the buffer of a connection.
+//! last are exactly `SLICE_BYTES` long, so that the slice that holds an offset is found by
+//! division, here and on disk. A slice owns its bytes alone: it must never pin the buffer of a
+//! connection.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -79,8 +79,8 @@ section! {
         (none "an eighth of `memory`, at most 1GiB"), Restart,
         "Largest response that is stored.",
         "A larger one passes through a small window and is fetched again each time, unless there \
-         is a `disk` and it has a strong validator: then it is stored there slice by slice, up to a \
-         quarter of all disks. It cannot be larger than `fill_max`.";
+         is a `disk` and it has a strong validator: then it is stored there slice by slice, up to \
+         a quarter of all disks. It cannot be larger than `fill_max`.";
 
     fill_max: Option<ByteSize> = size("64KiB", "16TiB"),
         (none "a quarter of `memory`, or `object_max` if that is more"), Restart,

@@ -1,3 +1,5 @@
+//! Fills of slices: who gets which bytes, and what is kept when they end.
+
 use super::*;
 use crate::support::{drained, lead, now, once, pattern, resource, storable, store, store_with};
 use crate::{BodyId, Object, Settings};
