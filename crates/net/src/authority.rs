@@ -12,9 +12,10 @@ use crate::refusal::Refusal;
 /// # Errors
 /// When there is none, or two that differ.
 pub fn authority<B>(req: &Request<B>) -> Result<&str, Refusal> {
-    let mut hosts = req.headers().get_all(header::HOST).iter();
-    let host = hosts.next();
-    if hosts.next().is_some() {
+    let headers = req.headers();
+    let host = headers.get(header::HOST);
+    // Where no name is repeated, a second search for this one is saved.
+    if headers.len() > headers.keys_len() && headers.get_all(header::HOST).iter().count() > 1 {
         return Err(Refusal::HostRepeated);
     }
     let host = match host {
@@ -44,24 +45,23 @@ pub(crate) fn is_valid(authority: &[u8]) -> bool {
             }
             None => return false,
         },
-        _ => match memchr::memchr(b':', authority) {
-            Some(colon) => (&authority[..colon], &authority[colon..]),
-            None => (authority, &b""[..]),
-        },
+        _ => {
+            let end = authority.iter().position(|&byte| !NAME[byte as usize]);
+            authority.split_at(end.unwrap_or(authority.len()))
+        }
     };
-    !host.is_empty() && host.len() <= 255 && host.iter().all(|&b| is_name_byte(b)) && {
-        is_port_suffix(port)
-    }
+    matches!(host.len(), 1..=255) && is_port_suffix(port)
 }
 
 fn is_port_suffix(bytes: &[u8]) -> bool {
     match bytes {
         [] | [b':'] => true,
-        [b':', digits @ ..] => {
-            digits.len() <= 5
-                && digits.iter().all(u8::is_ascii_digit)
-                && digits.iter().fold(0, |sum, &digit| sum * 10 + u32::from(digit - b'0'))
-                    <= u32::from(u16::MAX)
+        [b':', digits @ ..] if digits.len() <= 5 => {
+            let add = |port: u32, digit: &u8| {
+                let value = digit.wrapping_sub(b'0');
+                (value < 10).then(|| port * 10 + u32::from(value))
+            };
+            digits.iter().try_fold(0, add).is_some_and(|port| port <= u32::from(u16::MAX))
         }
         _ => false,
     }
@@ -74,9 +74,16 @@ fn is_ip_literal(bytes: &[u8]) -> bool {
 
 /// Unreserved characters of a registered name. Percent-encoding and sub-delimiters are legal in
 /// RFC 3986 but in no host name, and two parsers may read them differently: refused.
-const fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
-}
+const NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let b = byte as u8;
+        table[byte] = b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

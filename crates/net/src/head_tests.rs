@@ -2,7 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::{BodyFraming, Framing, Head, is_valid_path_and_query};
+use super::{
+    BodyFraming, Framing, Head, field_parts, is_plain_request_line, is_valid_path_and_query,
+    plain_field,
+};
 use crate::refusal::Refusal;
 use crate::scan::{Scanner, Then};
 use crate::settings::Limits;
@@ -260,6 +263,47 @@ fn every_accepted_target_is_a_uri() {
             }
         }
     }
+}
+
+/// What is taken for plain is what the rules let through, whatever byte stands wherever, and the
+/// rules have nothing to add to it.
+#[test]
+fn plain_lines_obey_every_rule() {
+    let limits = Limits { url_bytes_max: 12, ..Limits::default() };
+    let (mut plain, mut fields) = (0, 0);
+    let mut look = |line: &[u8]| {
+        if is_plain_request_line(line, &limits) {
+            let mut head = Head::default();
+            assert_eq!(head.any_request_line(line, &limits), Ok(()), "{}", line.escape_ascii());
+            assert!(!head.is_http10 && !head.needs_length && !head.is_absolute);
+            plain += 1;
+        }
+        match plain_field(line) {
+            Some(parts) => {
+                assert_eq!(field_parts(line), Ok(parts), "{}", line.escape_ascii());
+                fields += 1;
+            }
+            None => assert!(field_parts(line).is_err() || line.contains(&b'\t')),
+        }
+    };
+    for line in [
+        &b"GET /a?b=c HTTP/1.1"[..],
+        b"GET /1234567890 HTTP/1.1",
+        b"GET /12345678901 HTTP/1.1",
+        b"GET / HTTP/1.1",
+        b"a:",
+        b"a: b",
+        b"Accept-Language: de, en;q=0.9, *;q=0.8",
+    ] {
+        for place in 0..line.len() {
+            for byte in 0..=255 {
+                let mut line = line.to_vec();
+                line[place] = byte;
+                look(&line);
+            }
+        }
+    }
+    assert!(plain > 1000 && fields > 1000, "{plain} {fields}");
 }
 
 /// Everything a connection said, byte by byte: how much was approved, and what came then.
