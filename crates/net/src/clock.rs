@@ -1,7 +1,10 @@
 //! The only place that reads the operating system's clocks. Everything else is given times as
 //! arguments, so that a test can invent them and a step of the wall clock cannot upset an age.
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use http::HeaderValue;
 
 /// A handle to the two clocks. Copies agree with each other: make one at start and hand it out.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +58,34 @@ impl Clock {
         }
     }
 }
+
+/// The `Date` field of one worker, written anew each second.
+pub(crate) struct DateField {
+    clock: Clock,
+    known: RefCell<(i64, HeaderValue)>,
+}
+
+impl DateField {
+    pub(crate) fn new() -> Self {
+        let known = RefCell::new((i64::MIN, HeaderValue::from_static("")));
+        Self { clock: Clock::start(), known }
+    }
+
+    pub(crate) fn value(&self) -> HeaderValue {
+        let now_s = self.clock.now_wall_s();
+        let mut known = self.known.borrow_mut();
+        if known.0 != now_s {
+            let since = Duration::from_secs(now_s.clamp(0, DATE_MAX_S).unsigned_abs());
+            let text = httpdate::fmt_http_date(UNIX_EPOCH + since);
+            let value = HeaderValue::try_from(text);
+            *known = (now_s, value.unwrap_or(HeaderValue::from_static("")));
+        }
+        known.1.clone()
+    }
+}
+
+/// The last second that the format can say.
+const DATE_MAX_S: i64 = 253_402_300_799;
 
 /// A duration in whole milliseconds, saturating.
 pub(crate) fn millis(span: Duration) -> u64 {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use crate::lines::FieldLines;
 use crate::upgrade::ClientUpgrade;
 use crate::watch::Watch;
 
@@ -73,6 +74,19 @@ impl Connection {
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.watch.requests.get()
+    }
+
+    /// Writes out fields of the response to the present request: beside those of its header map,
+    /// `Date` among them, nothing that frames. `false`, and nothing is asked for, where they could
+    /// not be: in HTTP/2, and for a request with a body.
+    pub fn write_lines(&self, write: impl FnOnce(&mut FieldLines)) -> bool {
+        let is_possible = self.watch.takes_lines.get();
+        if is_possible {
+            let mut lines = self.watch.lines.borrow_mut();
+            lines.clear();
+            write(&mut lines);
+        }
+        is_possible
     }
 
     /// Asks for the client's byte stream. Call it before answering 101; it resolves once the 101

@@ -49,7 +49,8 @@ where
     core.register(&watch);
     let Accepted { peer, local, tls, is_http2, permit } = accepted;
     let is_clear = tls.is_none();
-    let mut guard = Guard::new(stream, core.limits.clone(), watch.clone(), permit);
+    let mut guard =
+        Guard::new(stream, core.limits.clone(), watch.clone(), core.desk.clone(), permit);
     let opening = if is_http2 {
         Some(Opening::Http2)
     } else {

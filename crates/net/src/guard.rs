@@ -2,7 +2,7 @@
 //! what `scan.rs` has approved; pieces of unfinished heads stay here. A refused head is replaced
 //! by a fixed one that the service recognises, so that the refusal is answered in its turn, and
 //! nothing is read after it. For HTTP/2 it counts frames (`frames.rs`). It counts bytes, and notes
-//! when the client does not take what is written.
+//! when the client does not take what is written (`desk.rs` does the writing).
 
 use std::io;
 use std::pin::Pin;
@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::desk::{Desk, Outlet};
 use crate::frames::FrameMeter;
 use crate::head::POISON_METHOD;
 use crate::refusal::Refusal;
@@ -69,6 +70,7 @@ pub(crate) struct Guard<S> {
     /// Read and not yet passed on; the first `approved` bytes of it may be.
     held: BytesMut,
     approved: usize,
+    outlet: Outlet,
     limits: Rc<Limits>,
     watch: Rc<Watch>,
     /// Its place among the connections of the server, held as long as it is open.
@@ -76,12 +78,19 @@ pub(crate) struct Guard<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
-    pub(crate) fn new(stream: S, limits: Rc<Limits>, watch: Rc<Watch>, permit: Permit) -> Self {
+    pub(crate) fn new(
+        stream: S,
+        limits: Rc<Limits>,
+        watch: Rc<Watch>,
+        desk: Desk,
+        permit: Permit,
+    ) -> Self {
         Self {
             stream,
             mode: Mode::Scan(Scanner::new()),
             held: BytesMut::new(),
             approved: 0,
+            outlet: Outlet::new(desk),
             limits,
             watch,
             _permit: permit,
@@ -144,6 +153,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
         if self.held.is_empty() {
             self.held = BytesMut::new();
         }
+        self.outlet.release();
+        self.watch.release();
     }
 
     /// Reads and throws away, so that closing does not reset what the client has yet to read.
@@ -327,25 +338,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
     }
 }
 
-impl<S> Guard<S> {
-    fn count_write(&self, result: &Poll<io::Result<usize>>) {
-        match result {
-            Poll::Ready(Ok(bytes)) => self.watch.wrote(*bytes),
-            Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.watch.write_blocked(),
-        }
-    }
-}
-
 impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.count_write(&result);
-        result
+        let this = &mut *self;
+        let slices = [io::IoSlice::new(bytes)];
+        this.outlet.poll_write(&mut this.stream, cx, &slices, &this.watch)
     }
 
     fn poll_write_vectored(
@@ -353,9 +354,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.count_write(&result);
-        result
+        let this = &mut *self;
+        this.outlet.poll_write(&mut this.stream, cx, slices, &this.watch)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -363,7 +363,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.stream).poll_flush(cx);
+        let this = &mut *self;
+        ready!(this.outlet.poll_rest(&mut this.stream, cx, &this.watch))?;
+        let result = Pin::new(&mut this.stream).poll_flush(cx);
         match &result {
             Poll::Ready(_) => self.watch.wrote(0),
             Poll::Pending => self.watch.write_blocked(),
@@ -372,7 +374,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let this = &mut *self;
+        ready!(this.outlet.poll_rest(&mut this.stream, cx, &this.watch))?;
+        Pin::new(&mut this.stream).poll_shutdown(cx)
     }
 }
 

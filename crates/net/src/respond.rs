@@ -45,13 +45,16 @@ pub(crate) async fn respond<H: Handler>(
         let token = (!body.is_end_stream()).then(|| InFlight::new(watch));
         RequestBody::client(body, body_max, core.body_idle, is_http2, token)
     });
+    // The end of a request's body can let the next request begin while the answer to this one waits
+    // for the socket: then it would not be known whose head lines are for.
+    watch.takes_lines.set(!is_http2 && req.body().is_end_stream());
     if let Some(refusal) = refusal {
         core.counters.refuse(refusal);
         req.extensions_mut().insert(refusal);
     }
     let mut response = core.handler.handle(req, connection.clone()).await;
     if !is_http2 {
-        finish_http1(&mut response, watch, is_upgrade, limits.requests_max);
+        finish_http1(&mut response, watch, is_upgrade, &core);
     }
     Ok(response.map(|body| Tracked {
         body,
@@ -61,8 +64,12 @@ pub(crate) async fn respond<H: Handler>(
 }
 
 /// Settles what becomes of the connection after an HTTP/1.x response.
-fn finish_http1<B>(response: &mut Response<B>, watch: &Watch, is_upgrade: bool, requests_max: u64) {
-    let mut is_last = watch.requests.get() >= requests_max;
+fn finish_http1<B, H>(response: &mut Response<B>, watch: &Watch, is_upgrade: bool, core: &Core<H>) {
+    // Fields that were written out have a date; the library could not know.
+    if !watch.has_lines() {
+        response.headers_mut().entry(header::DATE).or_insert_with(|| core.date.value());
+    }
+    let mut is_last = watch.requests.get() >= core.limits.requests_max;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let step = if is_upgrade { UpgradeStep::Accepted } else { UpgradeStep::Closing };
         watch.upgrade_step.set(step);

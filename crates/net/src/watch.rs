@@ -10,14 +10,16 @@
 //! ```
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use tokio::sync::oneshot;
 
 use crate::clock::millis;
 use crate::counters::Counters;
+use crate::lines::FieldLines;
 use crate::settings::Timeouts;
 use crate::upgrade::{ClientUpgrade, Upgraded};
 
@@ -88,6 +90,10 @@ pub(crate) struct Watch {
     /// The guard holds bytes behind a request to leave HTTP.
     pub(crate) holds_bytes: Cell<bool>,
     upgrade: RefCell<Option<oneshot::Sender<Upgraded>>>,
+    /// For the head of the response that is written next (HTTP/1.x).
+    pub(crate) lines: RefCell<FieldLines>,
+    /// Whether the present request's response may have lines.
+    pub(crate) takes_lines: Cell<bool>,
     wish: Cell<Wish>,
     waker: RefCell<Option<Waker>>,
 }
@@ -114,6 +120,8 @@ impl Watch {
             upgrade_step: Cell::new(UpgradeStep::Undecided),
             holds_bytes: Cell::new(false),
             upgrade: RefCell::new(None),
+            lines: RefCell::default(),
+            takes_lines: Cell::new(false),
             wish: Cell::new(Wish::None),
             waker: RefCell::new(None),
         })
@@ -174,6 +182,15 @@ impl Watch {
         self.bytes_out.set(self.bytes_out.get() + bytes as u64);
     }
 
+    /// Notes what became of a write.
+    pub(crate) fn count_write(&self, result: &Poll<io::Result<usize>>) {
+        match result {
+            Poll::Ready(Ok(bytes)) => self.wrote(*bytes),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.write_blocked(),
+        }
+    }
+
     pub(crate) fn write_blocked(&self) {
         if self.blocked_since.get() == NEVER {
             self.blocked_since.set(self.now.get());
@@ -217,6 +234,18 @@ impl Watch {
         if !matches!(self.wish.get(), Wish::Close(_)) {
             self.wish(Wish::Close(Cause::Flood));
         }
+    }
+
+    /// Gives memory back while nothing is on its way.
+    pub(crate) fn release(&self) {
+        if !self.has_lines() {
+            self.lines.take();
+        }
+    }
+
+    /// Whether lines wait for the head that is written next.
+    pub(crate) fn has_lines(&self) -> bool {
+        !self.lines.borrow().is_empty()
     }
 
     pub(crate) fn on_upgrade(&self) -> ClientUpgrade {

@@ -13,9 +13,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch as channel;
 use tokio_rustls::TlsAcceptor;
 
-use crate::clock::{Clock, millis};
+use crate::clock::{Clock, DateField, millis};
 use crate::connection::TlsSession;
 use crate::counters::Counters;
+use crate::desk::Desk;
 use crate::drive::{Accepted, drive};
 use crate::serve::Handler;
 use crate::settings::{Http2Limits, Limits, Settings, Timeouts};
@@ -76,6 +77,9 @@ pub(crate) struct Core<H> {
     pub(crate) http2: http2::Builder<Tasks>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) now: Rc<Cell<u64>>,
+    pub(crate) date: DateField,
+    /// Where the guards of HTTP/1.x put small responses together.
+    pub(crate) desk: Desk,
     timeouts: Timeouts,
     watches: RefCell<Vec<Weak<Watch>>>,
     connections: Rc<Cell<usize>>,
@@ -100,6 +104,8 @@ impl<H: Handler> Core<H> {
             http2: http2_builder(&settings.limits, &settings.http2, tasks.clone()),
             counters: settings.counters.clone(),
             now: Rc::new(Cell::new(0)),
+            date: DateField::new(),
+            desk: Desk::default(),
             timeouts: settings.timeouts,
             watches: RefCell::new(Vec::new()),
             connections: Rc::new(Cell::new(0)),
@@ -149,12 +155,14 @@ fn http1_builder(limits: &Limits) -> http1::Builder {
     let read_buffer = (limits.head_bytes_max + READ_BUFFER_EXTRA).max(READ_BUFFER_MIN);
     // `pipeline_flush` stays off: with it the library copies bodies and buffers a body that is
     // ready at once without any limit. The header timer stays off: the watch does its work. The
+    // `Date` is added in `respond.rs`, which knows of fields that were written out. The
     // guard counts fields, so the library needs no more room than it lets through; up to 100 are
     // kept on the stack, and one more would cost two allocations (600 instructions) a request.
     builder
         .half_close(false)
         .keep_alive(true)
         .header_read_timeout(None)
+        .auto_date_header(false)
         .max_headers(limits.fields_max.max(POISON_FIELDS))
         .max_buf_size(read_buffer);
     builder

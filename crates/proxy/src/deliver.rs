@@ -11,6 +11,7 @@ use crate::slice_reader::SliceReader;
 use crate::transform;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header};
+use selvedge_net::{Connection, FieldLines};
 use selvedge_policy::range::{self, Range, Ranges};
 use selvedge_policy::validate::{self, Precondition};
 use selvedge_policy::{CacheStatus, Now, tags};
@@ -26,7 +27,13 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const BLANK_FIELDS: [HeaderName; 3] = [header::AGE, X_REQUEST_ID, CACHE_STATUS];
 
 /// Gives an answer the form this request asked for.
-pub(crate) fn deliver(core: &Core, ask: &Ask, served: Served, mut visit: Visit) -> Response<Body> {
+pub(crate) fn deliver(
+    core: &Core,
+    ask: &Ask,
+    served: Served,
+    connection: &Connection,
+    mut visit: Visit,
+) -> Response<Body> {
     let Served { what, trail } = served;
     visit.ledger.cache = trail.cache;
     visit.ledger.reason = trail.detail;
@@ -37,7 +44,7 @@ pub(crate) fn deliver(core: &Core, ask: &Ask, served: Served, mut visit: Visit) 
         What::Object(object)
             if !ask.carries.conditions && !ask.carries.range && object.trailers.is_none() =>
         {
-            return whole(core, ask, &object, &trail, now, visit);
+            return whole(core, ask, &object, &trail, now, connection, visit);
         }
         What::Object(object) => {
             ttl = Some(object.meta.ttl_s(now));
@@ -87,35 +94,56 @@ pub(crate) fn deliver(core: &Core, ask: &Ask, served: Served, mut visit: Visit) 
     if hides_tags(ask) {
         tags::hide(&mut headers);
     }
-    headers.append(CACHE_STATUS, status_value(core, &trail, ttl));
+    headers.append(CACHE_STATUS, status_value(core, &trail, ttl, HeaderValue::clone));
     if !ask.site.response_rules.is_empty() {
         ask.site.response_rules.apply(&mut headers);
     }
     finish(visit, status, headers, source)
 }
 
-/// All of a stored object: what nearly every hit asks for. Its fields are made once for the head
-/// and copied, and what changes is written in place: building them anew took 3000 instructions
-/// more.
+/// All of a stored object: what nearly every hit asks for. Its fields are made once for the head:
+/// as lines if they can be written ahead. Otherwise they are copied, and what changes is written in
+/// place: building them anew took 3000 instructions more.
 fn whole(
     core: &Core,
     ask: &Ask,
     object: &Object,
     trail: &Trail,
     now: Now,
+    connection: &Connection,
     mut visit: Visit,
 ) -> Response<Body> {
     let age_s = object.meta.age_s(now);
     visit.ledger.age_s = Some(age_s);
     let varies = varies_by_encoding(ask, object);
+    let hides = !object.tags.is_empty() && hides_tags(ask);
+    let make = || whole_lines(object, varies, hides);
+    if ask.method == Method::GET
+        && ask.site.response_rules.is_empty()
+        && let Some(Some(lines)) = object.memo.lines(varies, hides, make)
+        && connection.write_lines(|out| {
+            out.extend(lines);
+            core.numbers.age(age_s, |age| out.push(&header::AGE, age));
+            out.push_visible(&X_REQUEST_ID, visit.id.as_bytes());
+            let ttl = Some(object.meta.ttl_s(now));
+            status_value(core, trail, ttl, |status| out.push(&CACHE_STATUS, status));
+        })
+    {
+        let source = Stored::Object(object).whole(&object.head);
+        visit.ledger.answered(object.status.as_u16(), &object.headers);
+        return respond(visit, object.status, HeaderMap::new(), source);
+    }
     let mut headers = object.memo.fields(varies, || whole_fields(object, varies)).clone();
     let mut left = BLANK_FIELDS.len();
     for (name, value) in &mut headers {
         if value.is_empty() && BLANK_FIELDS.contains(name) {
             *value = match *name {
-                header::AGE => core.numbers.age(age_s),
+                header::AGE => core.numbers.age(age_s, HeaderValue::clone),
                 _ if *name == X_REQUEST_ID => visit.id.value(),
-                _ => status_value(core, trail, Some(object.meta.ttl_s(now))),
+                _ => {
+                    let ttl = Some(object.meta.ttl_s(now));
+                    status_value(core, trail, ttl, HeaderValue::clone)
+                }
             };
             left -= 1;
             if left == 0 {
@@ -123,7 +151,7 @@ fn whole(
             }
         }
     }
-    if !object.tags.is_empty() && hides_tags(ask) {
+    if hides {
         tags::hide(&mut headers);
     }
     if !ask.site.response_rules.is_empty() {
@@ -160,6 +188,26 @@ fn whole_fields(object: &Object, varies: bool) -> HeaderMap {
     }
     add_length(object, object.body.len(), &mut headers);
     headers
+}
+
+/// The fields of a whole answer as lines, but for those that are different in each. `None` if they
+/// cannot be written ahead. A body of no bytes is left to the library: what it writes of the length
+/// depends on the status.
+fn whole_lines(object: &Object, varies: bool, hides: bool) -> Option<FieldLines> {
+    if object.body.is_empty() {
+        return None;
+    }
+    let mut fields = HeaderMap::new();
+    for (name, value) in &whole_fields(object, varies) {
+        let is_blank = value.is_empty() && BLANK_FIELDS.contains(name);
+        if !is_blank {
+            fields.append(name, value.clone());
+        }
+    }
+    if hides {
+        tags::hide(&mut fields);
+    }
+    FieldLines::of(&fields)
 }
 
 /// Answers an OPTIONS that is meant for this node.
@@ -453,9 +501,14 @@ fn vary_by_encoding(headers: &mut HeaderMap) {
     }
 }
 
-fn status_value(core: &Core, trail: &Trail, ttl: Option<i64>) -> HeaderValue {
+fn status_value<R>(
+    core: &Core,
+    trail: &Trail,
+    ttl: Option<i64>,
+    with: impl FnOnce(&HeaderValue) -> R,
+) -> R {
     if let (true, Some(ttl_s)) = (*trail == Trail::HIT, ttl) {
-        return core.numbers.hit(ttl_s);
+        return core.numbers.hit(ttl_s, with);
     }
     let status = CacheStatus {
         cache: &core.node.name,
@@ -470,7 +523,7 @@ fn status_value(core: &Core, trail: &Trail, ttl: Option<i64>) -> HeaderValue {
     let mut value = status.value();
     // Too changeable for the table of fields of HTTP/2, as request ids are.
     value.set_sensitive(true);
-    value
+    with(&value)
 }
 
 /// The last fields, and the account that goes with the body.
@@ -491,6 +544,10 @@ fn send(
     source: Source,
 ) -> Response<Body> {
     visit.ledger.answered(status.as_u16(), &headers);
+    respond(visit, status, headers, source)
+}
+
+fn respond(visit: Visit, status: StatusCode, headers: HeaderMap, source: Source) -> Response<Body> {
     let mut response = Response::new(Body::new(source, visit.ledger));
     *response.status_mut() = status;
     *response.headers_mut() = headers;

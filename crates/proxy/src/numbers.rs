@@ -1,5 +1,5 @@
 //! Field values that hold a number of seconds, kept by each worker: Age, and the Cache-Status of a
-//! hit. Whatever is hit in one second shares them, and taking one costs a counter.
+//! hit. Whatever is hit in one second shares them.
 
 use http::HeaderValue;
 use selvedge_policy::CacheStatus;
@@ -28,12 +28,12 @@ impl Numbers {
     }
 
     /// Age.
-    pub(crate) fn age(&self, age_s: u32) -> HeaderValue {
-        self.ages.borrow_mut().value(age_s, || HeaderValue::from(age_s))
+    pub(crate) fn age<R>(&self, age_s: u32, with: impl FnOnce(&HeaderValue) -> R) -> R {
+        with(self.ages.borrow_mut().value(age_s, || HeaderValue::from(age_s)))
     }
 
     /// The Cache-Status of an answer from the store, `ttl_s` before the end of its lifetime.
-    pub(crate) fn hit(&self, ttl_s: i64) -> HeaderValue {
+    pub(crate) fn hit<R>(&self, ttl_s: i64, with: impl FnOnce(&HeaderValue) -> R) -> R {
         let status = || {
             let hit = CacheStatus { hit: true, ttl: Some(ttl_s), ..Default::default() };
             let mut value = CacheStatus { cache: &self.node, ..hit }.value();
@@ -42,19 +42,19 @@ impl Numbers {
             value
         };
         match u32::try_from(ttl_s) {
-            Ok(number) => self.hits.borrow_mut().value(number, status),
-            Err(_) => status(),
+            Ok(number) => with(self.hits.borrow_mut().value(number, status)),
+            Err(_) => with(&status()),
         }
     }
 }
 
 impl Slots {
-    fn value(&mut self, number: u32, make: impl FnOnce() -> HeaderValue) -> HeaderValue {
+    fn value(&mut self, number: u32, make: impl FnOnce() -> HeaderValue) -> &HeaderValue {
         let slot = &mut self.0[number as usize % SLOTS];
-        match slot {
-            Some((known, value)) if *known == number => value.clone(),
-            _ => slot.insert((number, make())).1.clone(),
+        if !slot.as_ref().is_some_and(|(known, _)| *known == number) {
+            *slot = None;
         }
+        &slot.get_or_insert_with(|| (number, make())).1
     }
 }
 
@@ -66,10 +66,10 @@ mod tests {
     fn a_value_is_that_of_its_number_whatever_was_in_its_slot() {
         let numbers = Numbers::new("edge-1");
         for age_s in [0, 1, 256, 0, 257, u32::MAX] {
-            assert_eq!(numbers.age(age_s), HeaderValue::from(age_s));
+            assert_eq!(numbers.age(age_s, HeaderValue::clone), HeaderValue::from(age_s));
         }
         for ttl_s in [60, 316, 60, -1, 1 << 40] {
-            assert_eq!(numbers.hit(ttl_s), format!("edge-1; hit; ttl={ttl_s}"));
+            assert_eq!(numbers.hit(ttl_s, HeaderValue::clone), format!("edge-1; hit; ttl={ttl_s}"));
         }
     }
 }

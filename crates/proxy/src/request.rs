@@ -109,7 +109,7 @@ pub(crate) async fn serve(
         return purge::serve(&core, &plan, &arrival, &req, &connection, visit).await;
     }
     match live(&core, plan, arrival, req, &connection, &mut visit).await {
-        Ok((ask, served)) => deliver::deliver(&core, &ask, served, visit),
+        Ok((ask, served)) => deliver::deliver(&core, &ask, served, &connection, visit),
         Err(failure) => deliver::refuse(&core, &failure, visit),
     }
 }

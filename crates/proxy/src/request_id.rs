@@ -50,6 +50,11 @@ impl RequestId {
         value
     }
 
+    /// The digits, as bytes.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The digits.
     pub(crate) fn as_str(&self) -> &str {
         str::from_utf8(&self.0).unwrap_or("0000000000000000")

@@ -210,14 +210,19 @@ pub(crate) fn compact(headers: &HeaderMap) -> HeaderMap {
     compacted
 }
 
-/// What the fields in `Memo` cost when they are made: the values are shared with the head's own.
+/// What the fields and lines in `Memo` cost when they are made: the values of the fields are
+/// shared with the head's own.
 fn memo_cost(headers: &HeaderMap) -> usize {
     let fields = headers.len() + MEMO_FIELDS;
-    fields * FIELD_COST + fields.next_power_of_two() * 16 + 2 * ALLOCATION
+    let bytes = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    let lines = bytes.sum::<usize>() + MEMO_LINE_BYTES + 2 * ALLOCATION;
+    fields * FIELD_COST + fields.next_power_of_two() * 16 + 2 * ALLOCATION + lines
 }
 
 /// Fields that an answer has beside the stored ones.
 const MEMO_FIELDS: usize = 6;
+/// Bytes of their lines.
+const MEMO_LINE_BYTES: usize = 64;
 
 /// What the allocator adds to an allocation, and the counters of an `Arc`.
 pub(crate) const ALLOCATION: usize = 32;

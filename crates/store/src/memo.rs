@@ -1,5 +1,6 @@
 //! What is worked out once for a head and used by every answer that is made from it.
 
+use std::any::Any;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -10,9 +11,14 @@ use http::HeaderMap;
 pub struct Memo {
     /// The fields of a whole answer, without and with `Vary: Accept-Encoding`.
     fields: [OnceLock<HeaderMap>; 2],
+    /// The same as a deliverer writes them out: with what is hidden from clients, and without.
+    lines: [[OnceLock<Lines>; 2]; 2],
     /// A decision and the revision of the configuration it was made under; 0 before the first.
     decided: AtomicU64,
 }
+
+/// Of the crate that delivers.
+type Lines = Box<dyn Any + Send + Sync>;
 
 impl Clone for Memo {
     fn clone(&self) -> Self {
@@ -25,6 +31,18 @@ impl Memo {
     /// maps; a clone of a map has no room to spare.
     pub fn fields(&self, varies: bool, make: impl FnOnce() -> HeaderMap) -> &HeaderMap {
         self.fields[usize::from(varies)].get_or_init(|| make().clone())
+    }
+
+    /// What `make` gives, made once: always ask for the same type. Memory is reckoned for the
+    /// names and values of all fields, once.
+    pub fn lines<T: Send + Sync + 'static>(
+        &self,
+        varies: bool,
+        hides: bool,
+        make: impl FnOnce() -> T,
+    ) -> Option<&T> {
+        let kept = &self.lines[usize::from(hides)][usize::from(varies)];
+        kept.get_or_init(|| Box::new(make())).downcast_ref()
     }
 
     /// What `decide` says, asked once for each revision of the configuration (from 1 on).

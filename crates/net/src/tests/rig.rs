@@ -11,15 +11,15 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
 use crate::{
-    BodyError, Client, ClientSettings, ClientShared, ClientTls, Connection, Counters, Handler,
-    RequestBody, Running, Server, Settings, Tasks, Worker, refusal,
+    BodyError, Client, ClientSettings, ClientShared, ClientTls, Connection, Counters, FieldLines,
+    Handler, RequestBody, Running, Server, Settings, Tasks, Worker, refusal,
 };
 
 /// Longest that anything in a test may take.
@@ -117,6 +117,14 @@ impl TestHandler {
             "/fail" => {
                 let body = Failing::default();
                 (Response::new(Box::pin(body) as AnyBody), "fail".to_owned())
+            }
+            "/lines" => {
+                let fields = [(header::DATE, "today"), (header::AGE, "7")];
+                let fields = fields.map(|(name, value)| (name, HeaderValue::from_static(value)));
+                let lines = FieldLines::of(&fields.into_iter().collect()).expect("a date");
+                let is_written = connection.write_lines(|out| out.extend(&lines));
+                let length = req.uri().query().and_then(|text| text.parse().ok()).unwrap_or(0);
+                (Response::new(text(vec![b'x'; length])), format!("lines {is_written}"))
             }
             "/upgrade" => (self.upgrade(connection), "upgrade".to_owned()),
             _ => (Response::new(text(format!("hello {name}"))), name),

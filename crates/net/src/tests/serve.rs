@@ -41,6 +41,30 @@ fn connections_are_kept_and_pipelined() {
     assert_eq!(counters.bytes_in.load(Ordering::Relaxed), sent as u64);
 }
 
+/// Fields that were written out are in the head of their own response, whatever its size, what else
+/// it says and what stands around it; the library adds no date to theirs.
+#[test]
+fn lines_are_in_the_head_of_their_response() {
+    let rig = rig();
+    let mut peer = rig.connect();
+    let lined = |length: usize| format!("GET /lines?{length} HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    let last = "GET /lines?9 HTTP/1.0\r\nHost: a.test\r\n\r\n";
+    peer.send(format!("{}{GET}{}{}{GET}{last}", lined(5), lined(0), lined(50_000)));
+    let all = peer.rest();
+    let responses: Vec<&str> = all.split("HTTP/1.").skip(1).collect();
+    assert_eq!(responses.len(), 6, "{all}");
+    for (response, length) in responses.iter().zip([5, 12, 0, 50_000, 12, 9]) {
+        let (head, body) = response.split_once("\r\n\r\n").expect("a head");
+        assert_eq!(body.len(), length, "{head}");
+        assert!(head.contains(&format!("\r\ncontent-length: {length}")), "{head}");
+        let is_plain = body.starts_with("hello");
+        assert_eq!(head.contains("\r\nage: 7"), !is_plain, "{head}");
+        assert_eq!(head.contains("\r\ndate: today"), !is_plain, "{head}");
+        assert_eq!(head.matches("date: ").count(), 1, "{head}");
+    }
+    assert!(rig.stop());
+}
+
 /// A refused request is answered in its turn with its word, nothing behind it is executed, and the
 /// connection closes without being reset.
 #[test]
