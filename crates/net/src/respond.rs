@@ -28,12 +28,13 @@ use crate::worker::Core;
 /// the next one, and streams take turns.
 const FRAME_BYTES_MAX: usize = 64 * 1024;
 
-/// Hands one request to the handler and prepares its answer for the connection.
-pub(crate) async fn respond<H: Handler>(
+/// Hands one request to the handler and prepares its answer for the connection. The request is
+/// boxed before the future begins, which would otherwise hold and move several copies of it.
+pub(crate) fn respond<H: Handler>(
     core: Rc<Core<H>>,
     connection: Rc<Connection>,
     req: Request<Incoming>,
-) -> Result<Response<Tracked<H::Body>>, Infallible> {
+) -> impl Future<Output = Result<Response<Tracked<H::Body>>, Infallible>> {
     let (watch, limits) = (&connection.watch, &core.limits);
     let in_flight = InFlight::new(watch);
     watch.requests.set(watch.requests.get() + 1);
@@ -41,10 +42,10 @@ pub(crate) async fn respond<H: Handler>(
     let refusal = if is_http2 { check_http2(&req, limits) } else { poisoned(&req) };
     let is_upgrade = !is_http2 && wants_upgrade(&req);
     let body_max = limits.body_bytes_max;
-    let mut req = req.map(|body| {
+    let mut req = Box::new(req.map(|body| {
         let token = (!body.is_end_stream()).then(|| InFlight::new(watch));
         RequestBody::client(body, body_max, core.body_idle, is_http2, token)
-    });
+    }));
     // The end of a request's body can let the next request begin while the answer to this one waits
     // for the socket: then it would not be known whose head lines are for.
     watch.takes_lines.set(!is_http2 && req.body().is_end_stream());
@@ -52,15 +53,17 @@ pub(crate) async fn respond<H: Handler>(
         core.counters.refuse(refusal);
         req.extensions_mut().insert(refusal);
     }
-    let mut response = core.handler.handle(req, connection.clone()).await;
-    if !is_http2 {
-        finish_http1(&mut response, watch, is_upgrade, &core);
+    async move {
+        let mut response = core.handler.handle(req, connection.clone()).await;
+        if !is_http2 {
+            finish_http1(&mut response, &connection.watch, is_upgrade, &core);
+        }
+        Ok(response.map(|body| Tracked {
+            body,
+            rest: Bytes::new(),
+            state: State { in_flight, is_cut: is_http2, is_handed: false },
+        }))
     }
-    Ok(response.map(|body| Tracked {
-        body,
-        rest: Bytes::new(),
-        state: State { in_flight, is_cut: is_http2, is_handed: false },
-    }))
 }
 
 /// Settles what becomes of the connection after an HTTP/1.x response.

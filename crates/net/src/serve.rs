@@ -30,7 +30,7 @@ pub trait Handler: Clone + 'static {
     /// The body of the answers.
     type Body: http_body::Body<Data = Bytes, Error = BodyError> + 'static;
 
-    /// Answers one request. First ask [`refusal`]: a refused request has no meaning, its target and
+    /// Answers one request; it is in a box because it goes from hand to hand. First ask [`refusal`]: a refused request has no meaning, its target and
     /// fields are made up, but it must be answered, with `refusal.status()`; its connection closes
     /// afterwards (HTTP/1.x).
     ///
@@ -38,7 +38,7 @@ pub trait Handler: Clone + 'static {
     /// none; a `Server` field never is. A 101 must carry its `Connection` and `Upgrade` fields.
     fn handle(
         &self,
-        req: Request<RequestBody>,
+        req: Box<Request<RequestBody>>,
         connection: Rc<Connection>,
     ) -> impl Future<Output = Response<Self::Body>>;
 }

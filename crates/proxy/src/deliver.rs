@@ -70,8 +70,9 @@ pub(crate) fn deliver(
             ttl = Some(head.meta.ttl_s(now));
             shared(now, ask, &head, Stored::Fill(reader), &mut visit)
         }
-        What::Passed(response, in_flight) => {
+        What::Passed(passing) => {
             ttl = None;
+            let (response, in_flight) = *passing;
             let (head, body) = response.into_parts();
             let source = match ask.method {
                 Method::HEAD => Source::Empty,

@@ -378,7 +378,7 @@ impl Mine {
             other => other,
         };
         let trail = Trail { cache, detail: Some(word), fwd_status: Some(status.as_u16()), ..trail };
-        Served { what: What::Passed(reply.response, in_flight), trail }
+        Served { what: What::Passed(Box::new((reply.response, in_flight))), trail }
     }
 }
 

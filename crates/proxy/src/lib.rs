@@ -15,6 +15,7 @@ mod fill;
 mod flow;
 mod health;
 mod ledger;
+mod names;
 mod node;
 mod normalize;
 mod numbers;

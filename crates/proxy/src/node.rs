@@ -1,6 +1,7 @@
 //! A node: what all its workers share, and what each worker has of its own.
 
 use crate::body::Body;
+use crate::names::Names;
 use crate::numbers::Numbers;
 use crate::plan::{Ingredients, Plan, TrustLoader};
 use crate::purge::Token;
@@ -14,6 +15,7 @@ use selvedge_net::{Client, Clock, Connection, RequestBody, Tasks, TlsError};
 use selvedge_policy::{KeySeed, Now};
 use selvedge_store::Store;
 use selvedge_telemetry::{AccessLog, Sample, Telemetry};
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -112,6 +114,8 @@ impl Node {
             client,
             tasks,
             numbers: Numbers::new(&self.name),
+            names: Names::default(),
+            wall: Cell::new((0, self.clock.now_wall_s())),
         });
         if probes {
             let prober = Rc::clone(&core);
@@ -129,12 +133,7 @@ impl Node {
     }
 
     pub(crate) fn now(&self) -> Now {
-        self.at(self.clock.now_mono_us())
-    }
-
-    /// The time at a reading of the monotonic clock that was taken just now.
-    pub(crate) fn at(&self, mono_us: u64) -> Now {
-        Now { mono_ms: mono_us / 1000, wall_s: self.clock.now_wall_s() }
+        Now { mono_ms: self.clock.now_mono_us() / 1000, wall_s: self.clock.now_wall_s() }
     }
 
     /// A number that is another one for each fetch: it spreads weighted origins.
@@ -167,7 +166,25 @@ pub(crate) struct Core {
     pub(crate) client: Client,
     pub(crate) tasks: Tasks,
     pub(crate) numbers: Numbers,
+    pub(crate) names: Names,
+    /// When the wall clock was read last, in microseconds of the monotonic clock, and its second.
+    wall: Cell<(u64, i64)>,
 }
+
+impl Core {
+    /// The time at a reading of the monotonic clock that was taken just now. The wall clock is
+    /// looked at every hundredth of a second: requests want no more than its second.
+    pub(crate) fn at(&self, mono_us: u64) -> Now {
+        let (read_us, mut wall_s) = self.wall.get();
+        if mono_us.saturating_sub(read_us) >= WALL_US {
+            wall_s = self.node.clock.now_wall_s();
+            self.wall.set((mono_us, wall_s));
+        }
+        Now { mono_ms: mono_us / 1000, wall_s }
+    }
+}
+
+const WALL_US: u64 = 10_000;
 
 /// Answers the requests of one worker.
 #[derive(Clone)]
@@ -178,7 +195,7 @@ impl selvedge_net::Handler for Handler {
 
     fn handle(
         &self,
-        req: Request<RequestBody>,
+        req: Box<Request<RequestBody>>,
         connection: Rc<Connection>,
     ) -> impl Future<Output = Response<Body>> {
         request::serve(Rc::clone(&self.0), req, connection)

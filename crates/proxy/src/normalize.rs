@@ -9,9 +9,8 @@ use crate::plan::{Plan, Site};
 use crate::request::Visit;
 use crate::request_id::RequestId;
 use crate::rescue::Failure;
-use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
-use selvedge_net::Refusal;
+use selvedge_net::{Refusal, RequestBody};
 use selvedge_policy::target::{self, Target};
 use selvedge_policy::{Encodings, Key, KeyParts, KeySeed, RequestDirectives, Scheme};
 use std::rc::Rc;
@@ -30,7 +29,7 @@ pub(crate) struct Ask {
     pub(crate) method: Method,
     pub(crate) version: Version,
     /// Host in normal form, with its port unless that is the scheme's.
-    pub(crate) host: String,
+    pub(crate) host: Rc<str>,
     /// Path and query in normal form, as they are sent on.
     pub(crate) path_and_query: String,
     path_bytes: usize,
@@ -43,18 +42,18 @@ pub(crate) struct Ask {
 }
 
 impl Ask {
-    /// Understands the head of a request for `site`.
+    /// Understands the head of a request for `site`, and takes its fields.
     pub(crate) fn new(
         visit: &Visit,
         plan: Arc<Plan>,
         site: Arc<Site>,
         seed: &KeySeed,
         arrival: Arrival,
-        host: String,
-        parts: Parts,
+        host: Rc<str>,
+        req: &mut Request<RequestBody>,
     ) -> Result<Rc<Self>, Failure> {
         let &Visit { id, carries, .. } = visit;
-        let Parts { method, uri, version, headers, .. } = parts;
+        let uri = req.uri();
         let path =
             target::normalize_path(uri.path()).map_err(|_| Failure::Refused(Refusal::Target))?;
         let query = site.query.apply_to(uri.query());
@@ -74,6 +73,8 @@ impl Ask {
             path_and_query.push('?');
             path_and_query.push_str(query);
         }
+        let (method, version) = (req.method().clone(), req.version());
+        let headers = std::mem::take(req.headers_mut());
         let upgrade = if carries.upgrade && site.upgrades {
             wanted_upgrade(&method, version, &headers)
         } else {

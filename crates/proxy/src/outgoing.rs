@@ -67,7 +67,7 @@ pub(crate) fn request(
         if sideways { cdn_loop::Hop::Peer } else { cdn_loop::Hop::Up },
     );
     headers.insert("x-request-id", ask.id.value());
-    let mut host = HeaderValue::try_from(&ask.host).ok();
+    let mut host = HeaderValue::from_str(&ask.host).ok();
     if hop.tier == Tier::Origin {
         if let Some(origin_host) = &ask.site.origin_host {
             host = Some(origin_host.clone());

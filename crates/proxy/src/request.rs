@@ -65,11 +65,11 @@ pub(crate) enum What {
     /// A fill that still runs.
     Fill(FillReader, Arc<Head>),
     /// The next hop; it is not for sharing.
-    Passed(Response<UpstreamBody>, InFlight),
+    Passed(Box<(Response<UpstreamBody>, InFlight)>),
     /// This node sends the client to HTTPS.
     Redirect(HeaderValue),
     /// The connection leaves HTTP.
-    Switch(Response<()>),
+    Switch(Box<Response<()>>),
 }
 
 /// How it was found, in the words of the log and of Cache-Status.
@@ -95,7 +95,7 @@ enum Found {
 /// Answers one request.
 pub(crate) async fn serve(
     core: Rc<Core>,
-    req: Request<RequestBody>,
+    req: Box<Request<RequestBody>>,
     connection: Rc<Connection>,
 ) -> Response<Body> {
     let plan = core.node.plan();
@@ -106,7 +106,8 @@ pub(crate) async fn serve(
         return deliver::options(visit);
     }
     if purge::is_purge(req.method()) {
-        return purge::serve(&core, &plan, &arrival, &req, &connection, visit).await;
+        let purge = purge::serve(&core, &plan, &arrival, &req, &connection, visit);
+        return Box::pin(purge).await;
     }
     match live(&core, plan, arrival, req, &connection, &mut visit).await {
         Ok((ask, served)) => deliver::deliver(&core, &ask, served, &connection, visit),
@@ -119,27 +120,24 @@ async fn live(
     core: &Rc<Core>,
     plan: Arc<Plan>,
     arrival: Arrival,
-    req: Request<RequestBody>,
+    mut req: Box<Request<RequestBody>>,
     connection: &Rc<Connection>,
     visit: &mut Visit,
 ) -> Result<(Rc<Ask>, Served), Failure> {
     admit::admit(&core.node.name, &req, visit.carries)?;
-    let host = authority(&req, &arrival)?;
-    let site = find_site(&plan, &host, connection)?;
+    let (host, site) = find_site(core, &plan, &req, &arrival, connection)?;
     visit.ledger.at_site(&site);
     if arrival.from_peer {
         site.counters.here().peer_requests.inc();
     }
     let location = normalize::https_location(&plan, &site, &arrival, &host, &req);
-    let (parts, body) = req.into_parts();
-    let seed = &core.node.seed;
-    let ask = Ask::new(visit, plan, site, seed, arrival, host, parts)?;
+    let ask = Ask::new(visit, plan, site, &core.node.seed, arrival, host, &mut req)?;
     if let Some(location) = location {
         return Ok((ask, Served { what: What::Redirect(location), trail: Trail::LOCAL }));
     }
     let served = if ask.upgrade.is_some() {
         Box::pin(upgrade::switch(core, &ask, connection, &mut visit.ledger)).await?
-    } else if ask.is_for_cache(body.is_end_stream()) {
+    } else if ask.is_for_cache(req.body().is_end_stream()) {
         let found = {
             let store = &core.node.store;
             let mut entry = store.lookup(ask.key, &ask.full_key);
@@ -158,8 +156,8 @@ async fn live(
                 Served::stored(object, Trail::stale(reason))
             }
             Found::Passing => {
-                Box::pin(fetch::pass(core, &ask, body, Trail::HIT_FOR_MISS, &mut visit.ledger))
-                    .await?
+                let (body, trail) = (req.into_body(), Trail::HIT_FOR_MISS);
+                Box::pin(fetch::pass(core, &ask, body, trail, &mut visit.ledger)).await?
             }
             Found::Missing(stale, fwd, detail) => {
                 let trail = Trail::miss(fwd, detail);
@@ -171,7 +169,7 @@ async fn live(
     } else {
         let has_body_in_no_key = matches!(ask.method, Method::GET | Method::HEAD);
         let trail = if has_body_in_no_key { Trail::BODY } else { Trail::METHOD };
-        Box::pin(fetch::pass(core, &ask, body, trail, &mut visit.ledger)).await?
+        Box::pin(fetch::pass(core, &ask, req.into_body(), trail, &mut visit.ledger)).await?
     };
     let served = match transform::coding_for(&ask, &served) {
         None => served,
@@ -186,27 +184,37 @@ async fn live(
     Ok((ask, served))
 }
 
-/// The one host that key, routing and origin go by.
-pub(crate) fn authority(req: &Request<RequestBody>, arrival: &Arrival) -> Result<String, Failure> {
-    let authority = selvedge_net::authority(req).map_err(Failure::Refused)?;
-    normalize_host(authority, arrival.scheme)
-        .map(std::borrow::Cow::into_owned)
-        .map_err(|_| Failure::Refused(Refusal::HostInvalid))
-}
-
-/// The site of a host. Over TLS the host must be the one that the handshake named: a certificate
-/// was chosen for that one (RFC 9110 7.4).
+/// The one host that key, routing and origin go by, and its site. Over TLS the host must be the one
+/// that the handshake named: a certificate was chosen for that one (RFC 9110 7.4).
 pub(crate) fn find_site(
+    core: &Core,
     plan: &Plan,
-    host: &str,
+    req: &Request<RequestBody>,
+    arrival: &Arrival,
     connection: &Connection,
-) -> Result<Arc<Site>, Failure> {
-    let name = route::host_of(host);
+) -> Result<(Rc<str>, Arc<Site>), Failure> {
+    let authority = selvedge_net::authority(req).map_err(Failure::Refused)?;
+    let (host, known) = match core.names.find(plan.revision, arrival.scheme, authority) {
+        Some((host, site)) => (host, Some(site)),
+        None => {
+            let host = normalize_host(authority, arrival.scheme)
+                .map_err(|_| Failure::Refused(Refusal::HostInvalid))?;
+            (host.into(), None)
+        }
+    };
     let sni = connection.tls().and_then(|tls| tls.sni.as_deref());
-    if sni.is_some_and(|sni| sni != name) {
+    if sni.is_some_and(|sni| sni != route::host_of(&host)) {
         return Err(Failure::Misdirected);
     }
-    plan.routes.find(name).cloned().ok_or(Failure::UnknownHost)
+    let site = match known {
+        Some(site) => site,
+        None => {
+            let found = plan.routes.find(route::host_of(&host)).ok_or(Failure::UnknownHost)?;
+            core.names.keep(plan.revision, arrival.scheme, authority, &host, found);
+            Arc::clone(found)
+        }
+    };
+    Ok((host, site))
 }
 
 fn find(entry: Option<&Entry>, ask: &Ask, now: Now) -> Found {
@@ -271,7 +279,7 @@ impl Visit {
         Self {
             ledger,
             id,
-            now: core.node.at(mono_us),
+            now: core.at(mono_us),
             carries,
             method: req.method().clone(),
             version: req.version(),

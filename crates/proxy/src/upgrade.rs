@@ -42,7 +42,8 @@ pub(crate) async fn switch(
     ledger.waited();
     let Some(upstream) = sent.reply.upgrade else {
         let trail = Trail { cache: CacheResult::Pass, ..Trail::TUNNEL };
-        return Ok(Served { what: What::Passed(sent.reply.response, sent.in_flight), trail });
+        let what = What::Passed(Box::new((sent.reply.response, sent.in_flight)));
+        return Ok(Served { what, trail });
     };
     ask.site.counters.here().tunnels.inc();
     let client = connection.on_upgrade();
@@ -66,5 +67,6 @@ pub(crate) async fn switch(
     selvedge_policy::hop::strip_hop_by_hop(&mut head.headers);
     head.headers.insert(header::UPGRADE, agreed);
     head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    Ok(Served { what: What::Switch(Response::from_parts(head, ())), trail: Trail::TUNNEL })
+    let response = Box::new(Response::from_parts(head, ()));
+    Ok(Served { what: What::Switch(response), trail: Trail::TUNNEL })
 }

@@ -62,7 +62,7 @@ impl Handler for Admin {
 
     async fn handle(
         &self,
-        req: Request<RequestBody>,
+        req: Box<Request<RequestBody>>,
         connection: Rc<Connection>,
     ) -> Response<OutgoingBody> {
         let is_head = *req.method() == Method::HEAD;

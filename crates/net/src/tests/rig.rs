@@ -157,7 +157,7 @@ impl Handler for TestHandler {
 
     async fn handle(
         &self,
-        req: Request<RequestBody>,
+        req: Box<Request<RequestBody>>,
         connection: Rc<Connection>,
     ) -> Response<AnyBody> {
         if let Some(refusal) = refusal(&req) {
@@ -167,7 +167,7 @@ impl Handler for TestHandler {
             return response;
         }
         let line = format!("{} {}", req.method(), req.uri().path());
-        let (response, outcome) = self.answer(req, &connection).await;
+        let (response, outcome) = self.answer(*req, &connection).await;
         self.note(format!("{line} {outcome}"));
         response
     }

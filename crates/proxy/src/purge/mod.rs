@@ -92,12 +92,11 @@ fn wanted(
     visit: &mut Visit,
 ) -> Result<Wishes, Failure> {
     admit::admit(&core.node.name, req, visit.carries)?;
-    let host = request::authority(req, arrival)?;
-    let site = request::find_site(plan, &host, connection)?;
+    let (host, site) = request::find_site(core, plan, req, arrival, connection)?;
     visit.ledger.at_site(&site);
     let guarded = plan.purge.admit(arrival.client, arrival.trusted, req.headers());
     guarded.map_err(Failure::Purge)?;
-    let own = || own_url(req, host, &site);
+    let own = || own_url(req, host.to_string(), &site);
     wish::of_fields(&site.name, req.headers(), own).map_err(Failure::Purge)
 }
 

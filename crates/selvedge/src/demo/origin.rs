@@ -59,7 +59,7 @@ impl Handler for Samples {
 
     fn handle(
         &self,
-        req: Request<RequestBody>,
+        req: Box<Request<RequestBody>>,
         _connection: Rc<Connection>,
     ) -> impl Future<Output = Response<OutgoingBody>> {
         let path = req.uri().path();
