@@ -22,6 +22,7 @@ mod origin_faults;
 mod origin_limits;
 mod peers;
 mod poisoning;
+mod purge;
 mod ranges;
 mod reload;
 mod slices;
