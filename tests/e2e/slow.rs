@@ -112,6 +112,33 @@ fn a_client_that_takes_nothing_of_a_hit_is_cut_off_too() {
     assert_eq!(origin.fetches("/stored"), 1);
 }
 
+/// An edge that speaks TLS, with an object at `/big`.
+fn edge_with_tls(send_timeout: &str) -> (Origin, Node, Authority) {
+    let origin = Origin::start();
+    origin.on("/big", Answer::cacheable("", 600).generate(BIG as u64, false));
+    let authority = Authority::new();
+    let config = edge_config(&origin).certificate(&authority.issue(&[HOST]));
+    let edge = Node::edge(&config.set("limits", "send_timeout", send_timeout));
+    (origin, edge, authority)
+}
+
+const BIG: usize = 768 << 10;
+
+/// Over TLS too, where more is written than was to be sent.
+#[test]
+fn a_client_over_tls_that_takes_nothing_is_cut_off() {
+    let (_origin, edge, authority) = edge_with_tls("500ms");
+    let mut http1 = Client::https(edge.https(), HOST, &authority);
+    http1.small_window();
+    http1.send(format!("GET /big HTTP/1.1\r\nHost: {HOST}\r\n\r\n"));
+    let mut http2 = H2::connect(edge.https(), HOST, &authority, &[]);
+    http2.small_window();
+    http2.get(1, HOST, "/big");
+    becomes(2, "connections cut", || {
+        edge.metrics().sum("selvedge_timeouts_send_total", &[]) as u64
+    });
+}
+
 /// HTTP/2 with a window of zero that never opens (CVE-2019-9517): reaped.
 #[test]
 fn an_http_2_stream_whose_window_stays_shut_is_reaped() {
@@ -138,16 +165,46 @@ fn an_http_2_stream_whose_window_stays_shut_is_reaped() {
     honest.frame(kind::GOAWAY, 0, 0, &[0; 8]);
 }
 
-/// A slow client that takes something is not cut off, however little it is.
+/// A slow client that takes something is not cut off, however little it is: its window is so small
+/// that our writes wait for longer than the limit.
 #[test]
 fn a_slow_client_that_keeps_taking_is_served_to_the_end() {
     let (origin, edge) = edge(&[("send_timeout", "2s")]);
-    origin.on("/big", Answer::cacheable("", 600).generate(2 << 20, false));
+    origin.on("/big", Answer::cacheable("", 600).generate(BIG as u64, false));
     let mut client = Client::http(edge.http());
     client.small_window();
     client.send(format!("GET /big HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n"));
     let resp = client.read("GET").expect("the whole answer");
-    assert!(resp.body == selvedge_tests::answer::pattern_bytes(2 << 20));
+    assert!(resp.body == selvedge_tests::answer::pattern_bytes(BIG));
+    becomes(0, "connections cut", || {
+        edge.metrics().sum("selvedge_timeouts_send_total", &[]) as u64
+    });
+}
+
+/// The same over TLS.
+#[test]
+fn a_slow_client_over_tls_is_served_to_the_end() {
+    let (_origin, edge, authority) = edge_with_tls("2s");
+    let mut client = Client::https(edge.https(), HOST, &authority);
+    client.small_window();
+    client.send(format!("GET /big HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n"));
+    let resp = client.read("GET").expect("the whole answer");
+    assert!(resp.body == selvedge_tests::answer::pattern_bytes(BIG));
+    becomes(0, "connections cut", || {
+        edge.metrics().sum("selvedge_timeouts_send_total", &[]) as u64
+    });
+}
+
+/// The same over HTTP/2, where frames wait for the connection below.
+#[test]
+fn a_slow_client_over_http_2_is_served_to_the_end() {
+    let (_origin, edge, authority) = edge_with_tls("2s");
+    let mut client = H2::connect(edge.https(), HOST, &authority, &[]);
+    client.small_window();
+    client.get(1, HOST, "/big");
+    let pattern = selvedge_tests::answer::pattern_bytes(BIG);
+    let ending = client.ending(1);
+    assert!(matches!(ending, Ending::Answered(200, body) if body == pattern));
     becomes(0, "connections cut", || {
         edge.metrics().sum("selvedge_timeouts_send_total", &[]) as u64
     });

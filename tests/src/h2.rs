@@ -113,6 +113,15 @@ impl H2 {
         h2
     }
 
+    /// Makes the receive window of the connection below small, and those of HTTP/2 so large that
+    /// only the former holds anything up.
+    pub fn small_window(&mut self) {
+        rustix::net::sockopt::set_socket_recv_buffer_size(&self.stream.sock, 4096)
+            .expect("a socket option");
+        self.frame(kind::SETTINGS, 0, 0, &[0, 4, 0, 0x40, 0, 0]);
+        self.frame(kind::WINDOW_UPDATE, 0, 0, &[0, 0x40, 0, 0]);
+    }
+
     /// Sends bytes; false when the connection takes no more.
     pub fn raw(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).and_then(|()| self.stream.flush()).is_ok()

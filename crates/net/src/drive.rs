@@ -20,6 +20,7 @@ use crate::frames::FrameMeter;
 use crate::guard::{Guard, Opening};
 use crate::respond::respond;
 use crate::serve::Handler;
+use crate::socket::SendQueue;
 use crate::upgrade::Upgraded;
 use crate::watch::{Cause, UpgradeStep, Watch, Wish};
 use crate::worker::{Core, Permit};
@@ -37,6 +38,7 @@ pub(crate) struct Accepted {
     /// ALPN chose h2.
     pub(crate) is_http2: bool,
     pub(crate) permit: Permit,
+    pub(crate) send_queue: SendQueue,
 }
 
 /// Serves a connection to its end.
@@ -45,9 +47,9 @@ where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
     H: Handler,
 {
+    let Accepted { peer, local, tls, is_http2, permit, send_queue } = accepted;
     let watch = Watch::new(core.now.clone());
-    core.register(&watch);
-    let Accepted { peer, local, tls, is_http2, permit } = accepted;
+    core.register(&watch, send_queue);
     let is_clear = tls.is_none();
     let mut guard =
         Guard::new(stream, core.limits.clone(), watch.clone(), core.desk.clone(), permit);

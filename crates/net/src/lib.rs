@@ -34,6 +34,7 @@ mod route;
 mod scan;
 mod serve;
 mod settings;
+mod socket;
 mod target;
 mod tasks;
 mod tls;

@@ -95,7 +95,8 @@ pub struct Timeouts {
     pub idle: Duration,
     /// Between two frames of a request body.
     pub body: Duration,
-    /// Without any progress while a response waits to be read by the client.
+    /// While a response waits to be read by the client and it acknowledges none of it. Looked at
+    /// four times within the limit, so a connection is closed at the latest a quarter after it.
     pub send: Duration,
 }
 

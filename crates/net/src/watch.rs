@@ -6,8 +6,12 @@
 //!   accept --> first head --> in flight --> idle --> next head --> in flight ...
 //!      |            |            |            |
 //!      +- header ---+            |            +- idle limit: closed, parked after a while
-//!                                +- client reads nothing: send limit
+//!                                +- client takes nothing: send limit
 //! ```
+//!
+//! Whether a client takes anything is read from what its kernel acknowledges. Our own writes tell
+//! less: a socket is writable again only after much has drained, and a slow client may need longer
+//! for that than the limit.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -29,6 +33,9 @@ const NEVER: u64 = u64::MAX;
 const PARK_AFTER_MS: u64 = 2_000;
 /// How long a connection may take to say goodbye after it was asked to finish while idle.
 const GOODBYE_MS: u64 = 1_000;
+
+/// How many times within the send limit a blocked connection is looked at.
+const LOOKS: u64 = 4;
 
 /// What the tick, or a drain, wants of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -76,7 +83,11 @@ pub(crate) struct Watch {
     in_flight: Cell<u32>,
     idle_since: Cell<u64>,
     head_since: Cell<u64>,
+    /// Since when a write waits and the client has acknowledged nothing.
     blocked_since: Cell<u64>,
+    /// Bytes written and not acknowledged at the last look since then, and when to look again.
+    unacknowledged: Cell<Option<u32>>,
+    look_at: Cell<u64>,
     /// Response bodies (HTTP/2) whose last frame still waits to be sent.
     handed: Cell<u32>,
     handed_progress: Cell<u64>,
@@ -109,6 +120,8 @@ impl Watch {
             idle_since: Cell::new(at),
             head_since: Cell::new(at),
             blocked_since: Cell::new(NEVER),
+            unacknowledged: Cell::new(None),
+            look_at: Cell::new(at),
             handed: Cell::new(0),
             handed_progress: Cell::new(at),
             finish_since: Cell::new(NEVER),
@@ -178,7 +191,10 @@ impl Watch {
     }
 
     pub(crate) fn wrote(&self, bytes: usize) {
-        self.blocked_since.set(NEVER);
+        if self.blocked_since.replace(NEVER) != NEVER {
+            self.unacknowledged.set(None);
+            self.idle_since.set(self.now.get());
+        }
         self.bytes_out.set(self.bytes_out.get() + bytes as u64);
     }
 
@@ -275,8 +291,30 @@ impl Watch {
         self.wish(Wish::Finish);
     }
 
-    /// The tick: looks at every limit. `tick_ms` is how much older than shown times may be.
-    pub(crate) fn check(&self, timeouts: &Timeouts, tick_ms: u64) {
+    /// While a write waits, asks what is not acknowledged yet: any change is progress, for nothing
+    /// was written meanwhile. Over HTTP/2 it is progress of the frames that wait for the write too.
+    fn look(&self, send: u64, unacknowledged: impl FnOnce() -> Option<u32>) {
+        let now = self.now.get();
+        if self.blocked_since.get() == NEVER || now < self.look_at.get() {
+            return;
+        }
+        self.look_at.set(now.saturating_add(send / LOOKS));
+        let found = unacknowledged();
+        let before = self.unacknowledged.replace(found);
+        if before.is_some() && found.is_some() && before != found {
+            self.blocked_since.set(now);
+            self.handed_progress.set(now);
+        }
+    }
+
+    /// The tick: looks at every limit. `tick_ms` is how much older than shown times may be;
+    /// `unacknowledged` asks how many bytes the client has yet to acknowledge.
+    pub(crate) fn check(
+        &self,
+        timeouts: &Timeouts,
+        tick_ms: u64,
+        unacknowledged: impl FnOnce() -> Option<u32>,
+    ) {
         let is_http2 = self.is_http2.get();
         if matches!(self.wish.get(), Wish::Close(_)) {
             return;
@@ -286,12 +324,14 @@ impl Watch {
             since != NEVER && now.saturating_sub(since) > limit.saturating_add(tick_ms)
         };
         let send = millis(timeouts.send);
+        self.look(send, unacknowledged);
         if over(self.blocked_since.get(), send)
             || (self.handed.get() > 0 && over(self.handed_progress.get(), send))
         {
             return self.wish(Wish::Close(Cause::Send));
         }
-        if self.in_flight.get() > 0 {
+        // A response that the library has whole is not in flight any more, but may wait here.
+        if self.in_flight.get() > 0 || self.blocked_since.get() != NEVER {
             return;
         }
         if !is_http2 && over(self.head_since.get(), millis(timeouts.header)) {

@@ -20,6 +20,7 @@ use crate::desk::Desk;
 use crate::drive::{Accepted, drive};
 use crate::serve::Handler;
 use crate::settings::{Http2Limits, Limits, Settings, Timeouts};
+use crate::socket::{SendQueue, Socket};
 use crate::tasks::Tasks;
 use crate::watch::{Cause, Watch};
 
@@ -67,6 +68,12 @@ impl Drop for Permit {
     }
 }
 
+/// A connection that the tick looks at.
+struct Watched {
+    watch: Weak<Watch>,
+    send_queue: SendQueue,
+}
+
 /// What the connections of one worker share.
 pub(crate) struct Core<H> {
     pub(crate) handler: H,
@@ -81,7 +88,7 @@ pub(crate) struct Core<H> {
     /// Where the guards of HTTP/1.x put small responses together.
     pub(crate) desk: Desk,
     timeouts: Timeouts,
-    watches: RefCell<Vec<Weak<Watch>>>,
+    watched: RefCell<Vec<Watched>>,
     connections: Rc<Cell<usize>>,
     connections_max: usize,
     connections_all: Arc<AtomicUsize>,
@@ -107,7 +114,7 @@ impl<H: Handler> Core<H> {
             date: DateField::new(),
             desk: Desk::default(),
             timeouts: settings.timeouts,
-            watches: RefCell::new(Vec::new()),
+            watched: RefCell::new(Vec::new()),
             connections: Rc::new(Cell::new(0)),
             connections_max: settings.connections_max,
             connections_all,
@@ -115,15 +122,16 @@ impl<H: Handler> Core<H> {
         }
     }
 
-    pub(crate) fn register(&self, watch: &Rc<Watch>) {
-        self.watches.borrow_mut().push(Rc::downgrade(watch));
+    pub(crate) fn register(&self, watch: &Rc<Watch>, send_queue: SendQueue) {
+        let watch = Rc::downgrade(watch);
+        self.watched.borrow_mut().push(Watched { watch, send_queue });
     }
 
     /// No more limits here: the connection left HTTP.
     pub(crate) fn unregister(&self, watch: &Rc<Watch>) {
         watch.flush(&self.counters);
         let gone = Rc::downgrade(watch);
-        self.watches.borrow_mut().retain(|other| !other.ptr_eq(&gone));
+        self.watched.borrow_mut().retain(|other| !other.watch.ptr_eq(&gone));
     }
 
     pub(crate) fn count(&self, cause: Cause) {
@@ -138,13 +146,13 @@ impl<H: Handler> Core<H> {
     /// Looks at every connection. Waking tasks runs none of them, so the list stays as it is.
     fn tick(&self, now_ms: u64, tick_ms: u64, is_draining: bool) {
         self.now.set(now_ms);
-        self.watches.borrow_mut().retain(|watch| {
+        self.watched.borrow_mut().retain(|Watched { watch, send_queue }| {
             let Some(watch) = watch.upgrade() else { return false };
             watch.flush(&self.counters);
             if is_draining {
                 watch.drain(DRAIN_GRACE_MS);
             }
-            watch.check(&self.timeouts, tick_ms);
+            watch.check(&self.timeouts, tick_ms, || send_queue.unacknowledged());
             true
         });
     }
@@ -295,7 +303,9 @@ fn begin<H: Handler>(
         false => local,
     };
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let accepted = Accepted { peer, local, tls: None, is_http2: false, permit };
+    let stream = Socket::new(stream);
+    let send_queue = stream.send_queue();
+    let accepted = Accepted { peer, local, tls: None, is_http2: false, permit, send_queue };
     match tls {
         None => drop(tokio::task::spawn_local(drive(stream, accepted, core.clone()))),
         Some(acceptor) => {
@@ -307,7 +317,7 @@ fn begin<H: Handler>(
 
 /// The TLS handshake, then the connection. Failures are counted and closed without a word.
 async fn handshake<H: Handler>(
-    stream: TcpStream,
+    stream: Socket,
     acceptor: TlsAcceptor,
     mut accepted: Accepted,
     core: Rc<Core<H>>,

@@ -64,7 +64,8 @@ section! {
 
     send_timeout: Duration = duration("100ms", "1h"), (= "30s"), Restart,
         "How long a client may take nothing of a response.",
-        "Then the connection is closed. A slow client that takes something is not cut off.";
+        "Then, or a quarter later, the connection is closed. What counts is what the client's \
+         system acknowledges: a slow client that takes something is not cut off, however little.";
 
     request_body_max: ByteSize = size("0B", "1TiB"), (= "100MiB"), Reload,
         "Largest request body.",

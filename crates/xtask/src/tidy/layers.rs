@@ -17,7 +17,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("selvedge-config", &[]),
     ("selvedge-policy", &[]),
     ("selvedge-telemetry", &[]),
-    ("selvedge-net", &["selvedge-telemetry"]),
+    ("selvedge-sendqueue", &[]),
+    ("selvedge-net", &["selvedge-sendqueue", "selvedge-telemetry"]),
     ("selvedge-store", &["selvedge-policy", "selvedge-telemetry"]),
     (
         "selvedge-proxy",
