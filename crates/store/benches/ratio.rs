@@ -1,5 +1,6 @@
 //! Hit ratios of the disk's replacement rule beside those of others:
-//! `cargo bench -p selvedge-store --bench ratio [-- seeds=N objects=N asks=N sizes=1,5 --json FILE]`.
+//! `cargo bench -p selvedge-store --bench ratio`, with, after a `--`, any of
+//! `seeds=1 objects=300000 asks=10 sizes=1,5,10,25 --json FILE`.
 //!
 //! Ours is simulated with its segments, headers and padding, and pays for them; the others keep
 //! exact bytes. All get the same budget, a share of the bytes of all objects (those that come back;

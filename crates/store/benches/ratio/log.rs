@@ -13,7 +13,7 @@ const SEGMENTS: u64 = 128;
 const RECORDS_PER_SEGMENT_MIN: u64 = 2;
 
 /// As in the index.
-const USES_MAX: u8 = 15;
+const USES_MAX: u8 = 8;
 const ASKS_PER_RECORD: usize = 30;
 
 const NOWHERE: u32 = u32::MAX;
@@ -113,6 +113,9 @@ impl<'a> Log<'a> {
             let asked = self.asked.count(key(id));
             match self.keep.judge(side, uses, asked, bytes as u32) {
                 Fate::Main => {
+                    if side == Side::Young {
+                        self.uses[id as usize] = (uses + asked).min(USES_MAX);
+                    }
                     self.moved_bytes += bytes;
                     self.append(Side::Main, id);
                 }

@@ -10,13 +10,13 @@
 //! - To insert, what is greater moves right to the next gap; to remove, what is not at home moves
 //!   left. Nothing is ever marked as deleted, so searches do not grow longer with time.
 //! - Nothing wraps around: the last ones may lie behind the last home. So growing is one pass in
-//!   order, and the number of homes need not be a power of two: it grows by a quarter.
+//!   order, and the number of homes need not be a power of two: it grows by an eighth.
 //!
 //! A slot is two words, the fingerprint and this one (0 when the slot is empty):
 //!
 //! | bits | what |
 //! |---|---|
-//! | 0..4 | how often it was used lately, 15 is the most |
+//! | 0..4 | how often it was used lately, at most 8 |
 //! | 4..20 | units of 64 bytes, less one |
 //! | 20..42 | first unit within the segment |
 //! | 42..62 | segment |
@@ -34,8 +34,9 @@ use crate::lock::lock;
 /// Shards of an index. Shards 0 to this, less one, can be dumped and loaded.
 pub(crate) const SHARDS: usize = 4096;
 
-/// The use count goes no higher.
-pub(crate) const USES_MAX: u8 = 15;
+/// The use count goes no higher: what is used more often is safe anyway, and so is forgotten
+/// sooner when nobody asks for it any more.
+pub(crate) const USES_MAX: u8 = 8;
 
 /// Bytes of a slot in a dump.
 pub(crate) const SLOT_BYTES: usize = 16;
@@ -137,9 +138,17 @@ impl Index {
         })
     }
 
-    /// How often a record was used lately, 0 to 15; `None` if it does not lie there (any more).
+    /// How often a record was used lately, 0 to 8; `None` if it does not lie there (any more).
     pub(crate) fn uses(&self, key: u128, place: Place) -> Option<u8> {
         self.with(key, place, |slot| slot.uses())
+    }
+
+    /// Counts some uses more, if the record still lies there.
+    pub(crate) fn warm(&self, key: u128, place: Place, uses: u8) {
+        self.with(key, place, |slot| {
+            let uses = slot.uses().saturating_add(uses).min(USES_MAX);
+            slot.word = slot.word & !USES_MASK | u64::from(uses);
+        });
     }
 
     /// Records in the index.
@@ -260,11 +269,11 @@ impl Slot {
 
     /// Could `new` have made it?
     fn is_sound(&self) -> bool {
-        self.word & (USED | UNKNOWN) == USED
+        self.word & (USED | UNKNOWN) == USED && self.uses() <= USES_MAX
     }
 
     fn uses(&self) -> u8 {
-        (self.word & u64::from(USES_MAX)) as u8
+        (self.word & USES_MASK) as u8
     }
 
     fn place(&self) -> Place {
@@ -302,7 +311,7 @@ impl Table {
         if self.asks > self.len.max(AGED_LEN_MIN) * ASKS_PER_RECORD {
             self.asks = 0;
             for slot in &mut self.slots {
-                slot.word = slot.word & !u64::from(USES_MAX) | u64::from(slot.uses() / 2);
+                slot.word = slot.word & !USES_MASK | u64::from(slot.uses() / 2);
             }
         }
     }
@@ -332,7 +341,7 @@ impl Table {
     /// Inserts a slot where `find` said that it belongs.
     fn insert(&mut self, mut at: usize, slot: Slot, initial_homes: usize) {
         if (self.len + 1) * LOAD_MAX.1 > self.homes * LOAD_MAX.0 {
-            let homes = (self.homes * 5 / 4).max(self.homes + 8).max(initial_homes);
+            let homes = (self.homes * 9 / 8).max(self.homes + 8).max(initial_homes);
             self.spread(homes);
             at = self.find(slot.fingerprint).unwrap_or_else(|at| at);
         }
@@ -362,7 +371,7 @@ impl Table {
 
     /// Replaces everything by sorted slots, with room for some more.
     fn rebuild(&mut self, slots: &[Slot], initial_homes: usize) {
-        let homes = slots.len() * 5 / 4;
+        let homes = slots.len() * 6 / 5;
         self.homes = homes.max(initial_homes);
         self.len = slots.len();
         self.slots = self.layout(slots.iter());
@@ -399,6 +408,7 @@ fn push(slots: &mut Vec<Slot>, slot: Slot) {
     slots.push(slot);
 }
 
+const USES_MASK: u64 = 15;
 const EMPTY: Slot = Slot { fingerprint: 0, word: 0 };
 const USED: u64 = 1 << 63;
 const UNKNOWN: u64 = 1 << 62;
@@ -407,9 +417,9 @@ const UNIT_MAX: u32 = 1 << 22;
 const UNITS_MAX: u32 = 1 << 16;
 const UNITS_RANGE: RangeInclusive<u32> = 1..=UNITS_MAX;
 
-/// Share of the homes that may be taken. A search passes about five slots when it is reached, and
-/// a table that has just grown by a quarter takes 22 bytes an entry.
-const LOAD_MAX: (usize, usize) = (9, 10);
+/// Share of the homes that may be taken. A search passes about seven slots when it is reached, and
+/// a table that has just grown by an eighth takes less than 20 bytes an entry.
+const LOAD_MAX: (usize, usize) = (12, 13);
 
 /// Asks, for each record of a shard, after which its use counts are halved.
 const ASKS_PER_RECORD: usize = 30;

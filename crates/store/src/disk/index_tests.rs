@@ -42,6 +42,7 @@ enum Step {
     Remove(u128),
     RemoveIf(u128, Place),
     ReplaceIf(u128, Place, Place),
+    Warm(u128, Place, u8),
     Uses(u128, Place),
     Retain(usize, u32),
     DumpAndLoad(usize),
@@ -55,6 +56,7 @@ fn steps() -> impl Strategy<Value = Step> {
         4 => keys().prop_map(Step::Remove),
         4 => (keys(), places()).prop_map(|(k, p)| Step::RemoveIf(k, p)),
         2 => (keys(), places(), places()).prop_map(|(k, p, q)| Step::ReplaceIf(k, p, q)),
+        2 => (keys(), places(), 0..20u8).prop_map(|(k, p, n)| Step::Warm(k, p, n)),
         2 => (keys(), places()).prop_map(|(k, p)| Step::Uses(k, p)),
         1 => (0..2usize, 0..6u32).prop_map(|(s, n)| Step::Retain(s, n)),
         1 => (0..2usize).prop_map(Step::DumpAndLoad),
@@ -90,6 +92,12 @@ fn play(index: &Index, model: &mut Model, step: Step) {
             assert_eq!(index.replace_if(key, old, new), there);
             if there {
                 model.entry(seen(key)).and_modify(|known| known.0 = new);
+            }
+        }
+        Step::Warm(key, place, uses) => {
+            index.warm(key, place, uses);
+            if known(model, key) == Some(place) {
+                model.entry(seen(key)).and_modify(|known| known.1 = USES_MAX.min(known.1 + uses));
             }
         }
         Step::Uses(key, place) => {

@@ -17,15 +17,17 @@
 //! - Of what lies in the oldest segment of main, the tenth (in bytes) that is worth least goes. The
 //!   worth at that limit is the level. It is found by keeping sums of bytes by worth, of which the
 //!   old ones fade.
-//! - A newcomer moves to main if it was asked for at least twice and is worth more than what must go
-//!   for it (a little less will do: it had less time to be asked for). So a scan, or the long tail, passes through the young stream
-//!   only, and what is written again stays little even when main is full of good things.
-//! - Use counts fade (`index.rs`), so fame of long ago gives way.
+//! - A newcomer moves to main if it was asked for at least twice and is worth more than what must
+//!   go for it (a little less will do: it had less time to be asked for). What the ghost knew is
+//!   added to its uses then. So a scan, or the long tail, passes through the young stream only, and
+//!   what is written again stays little even when main is full of good things.
+//! - Use counts fade (`index.rs`), so fame of long ago gives way. They do not shrink when a record
+//!   stays: how often main is gone through says nothing about how often a record is asked for.
 //!
 //! Why not S3-FIFO as it is: its tenth for newcomers is too much when few of them are worth it, and
-//! two bits of use cannot tell the good from the very good. Why not W-TinyLFU: a log cannot drop any
-//! record at any time, and its sketch costs four times the memory: counting each record's uses in
-//! its own slot of the index needs no sketch for what is there.
+//! two bits of use cannot tell the good from the very good. Why not W-TinyLFU: a log cannot drop
+//! any record at any time, and its sketch costs four times the memory; a record's uses, counted in
+//! its own slot of the index, need no sketch.
 
 use super::ghost::{ASKS_MAX, Ghost};
 
@@ -43,7 +45,8 @@ pub(crate) enum Side {
 pub(crate) enum Fate {
     /// It goes.
     Drop,
-    /// It is written to the main stream: it moves there, or stays.
+    /// It is written to the main stream. It stays there; or it comes from the young, and what the
+    /// ghost counts for it is added to its uses (`Index::warm`).
     Main,
 }
 
@@ -99,9 +102,10 @@ impl Keep {
 
     fn admits(&mut self, asks: u8, bytes: f64) -> bool {
         self.size_log += (bytes.log2() - self.size_log) / SIZES_MEAN_OF;
-        // While there is room in main, being asked for twice is enough for all but the largest.
+        // While there is room in main, it fills with almost whatever comes.
         let level = if self.main_is_short { self.level.min(1.0) } else { self.level };
-        asks >= ADMIT_ASKS_MIN && self.worth(asks, bytes) > level * NEWCOMER_LEVEL
+        let asks_min = if self.main_is_short { 1 } else { ADMIT_ASKS_MIN };
+        asks >= asks_min && self.worth(asks, bytes) > level * NEWCOMER_LEVEL
     }
 
     /// Is the record not among the lowest tenth? At the limit, as many go as make the tenth full.
@@ -169,8 +173,8 @@ const ADMIT_ASKS_MIN: u8 = 2;
 /// time than those of a record in main.
 const NEWCOMER_LEVEL: f64 = 0.6;
 
-/// A record of twice the size is worth 2^-0.12 of it.
-const SIZE_MATTERS: f64 = 0.12;
+/// A record of twice the size is worth 2^-0.1 of it.
+const SIZE_MATTERS: f64 = 0.1;
 
 /// Worths are told apart up to half of this.
 const WORTHS: usize = 64;

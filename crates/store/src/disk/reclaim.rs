@@ -98,6 +98,9 @@ impl Writer {
         let forced = self.barren > self.disk.segments.all.len();
         let (asked, bytes) = (self.disk.asked.count(header.key), bytes_of(place) as u32);
         let worth_it = self.keep.judge(side, uses, asked, bytes) == Fate::Main;
+        if worth_it && side == Side::Young {
+            self.disk.index.warm(header.key, place, asked);
+        }
         if !forced && (promised || worth_it) && self.relocate(place, header, scan) {
             DiskCounters::add(&self.disk.counters.moved);
             return;
