@@ -275,7 +275,12 @@ impl<'a> Visitor<'a> {
         let soft = if self.dice.chance(30) { "Soft-Purge: 1\r\n" } else { "" };
         let (shown, came) = match covered.len() {
             1 => self.purge_by_method(&one.path, soft),
-            count if count == all.len() => self.purge_by_admin(soft, "\"everything\": true"),
+            count if count == all.len() => {
+                let host = format!("\"host\": \"{HOST}\"");
+                let ways = ["\"everything\": true", "\"site\": \"any\"", &host];
+                let way = *self.dice.pick(&ways);
+                self.purge_by_admin(soft, way)
+            }
             _ if covered.iter().all(|object| object.varies) => {
                 self.purge_by_admin(soft, &format!("\"prefix\": \"{HOST}/vary/\""))
             }
