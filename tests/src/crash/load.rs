@@ -155,17 +155,17 @@ impl<'a> Visitor<'a> {
                 self.ask(one, asked)
             }
             58..63 => self.ask(big, Asked::Whole),
-            63..81 => {
+            63..84 => {
                 let asked = self.part(big);
                 self.ask(big, asked)
             }
-            81..84 => self.give_up(big),
-            84..88 => {
+            84..87 => self.give_up(big),
+            87..91 => {
                 let object = self.dice.pick(all);
                 object.change();
                 Ok(())
             }
-            88..92 => {
+            91..95 => {
                 let object = if self.dice.chance(25) { big } else { one };
                 self.write(object)
             }
@@ -265,9 +265,9 @@ impl<'a> Visitor<'a> {
         let Objects { all, .. } = self.load.objects;
         let one = self.dice.pick(all);
         let covers: Box<dyn Fn(&Object) -> bool> = match self.dice.below(100) {
-            0..60 => Box::new(|object| object.path == one.path),
-            60..88 => Box::new(|object| object.tag == one.tag),
-            88..95 => Box::new(|object| object.path.starts_with("/vary/")),
+            0..64 => Box::new(|object| object.path == one.path),
+            64..90 => Box::new(|object| object.tag == one.tag),
+            90..97 => Box::new(|object| object.path.starts_with("/vary/")),
             _ => Box::new(|_| true),
         };
         let covered: Vec<&Object> = all.iter().filter(|object| covers(object)).collect();
