@@ -108,7 +108,8 @@ fn version(question: &Question<'_>, resp: &Response) -> Result<u64, String> {
         .ok_or_else(|| format!("the origin never sent {etag}: {:?}", resp.headers))?;
     if version < *floor {
         return Err(format!(
-            "version {version} was purged: {floor} is the oldest allowed; {:?}",
+            "version {version} was removed by {}: {floor} is the oldest allowed; {:?}",
+            object.floor_by(),
             resp.headers
         ));
     }
@@ -174,6 +175,7 @@ mod tests {
         let object = objects.all.iter().find(|object| object.is_large()).expect("there is one");
         object.change();
         object.change();
+        object.purged_before(2);
         let resp = came(&objects, object);
         let question = Question { object, variant: "", asked, floor: 2 };
         judge(&objects, &question, &Ok(resp))
@@ -200,7 +202,7 @@ mod tests {
             let body = objects.bytes(object, "", 1, 0..object.length(1));
             answer(200, &object.etag("", 1), None, body)
         });
-        assert!(old.unwrap_err().contains("was purged"));
+        assert!(old.unwrap_err().contains("was removed by a purge"));
         let mixed = judged(Asked::Whole, |objects, object| {
             let mut body = objects.bytes(object, "", 3, 0..1 << 20);
             body.extend(objects.bytes(object, "", 2, 1 << 20..object.length(3)));

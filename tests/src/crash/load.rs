@@ -264,10 +264,10 @@ impl<'a> Visitor<'a> {
     fn purge(&mut self) -> Result<(), String> {
         let Objects { all, .. } = self.load.objects;
         let one = self.dice.pick(all);
-        let covers: Box<dyn Fn(&Object) -> bool> = match self.dice.below(100) {
-            0..64 => Box::new(|object| object.path == one.path),
-            64..90 => Box::new(|object| object.tag == one.tag),
-            90..97 => Box::new(|object| object.path.starts_with("/vary/")),
+        let covers: Box<dyn Fn(&Object) -> bool> = match self.dice.below(1000) {
+            0..640 => Box::new(|object| object.path == one.path),
+            640..900 => Box::new(|object| object.tag == one.tag),
+            900..995 => Box::new(|object| object.path.starts_with("/vary/")),
             _ => Box::new(|_| true),
         };
         let covered: Vec<&Object> = all.iter().filter(|object| covers(object)).collect();
