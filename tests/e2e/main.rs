@@ -5,6 +5,7 @@
 mod caching;
 mod coherence;
 mod collapse;
+mod crash;
 mod cutting;
 mod disk;
 mod drain;
