@@ -164,7 +164,8 @@ impl Service {
     /// Takes no more connections, finishes what runs, and ends. A second wish ends it at once.
     async fn drain(self, signals: &mut Signals) -> Result<(), Problem> {
         let limit = self.reloader.config.node.drain_timeout;
-        let ends_at = tokio::time::Instant::now() + limit;
+        let clock = self.reloader.clock;
+        let ends_at_ms = clock.now_mono_ms() + limit.as_millis() as u64;
         process::say(&format!("draining, at most {} s", limit.as_secs()));
         self.telemetry.set_ready(false);
         self.traffic.drain(limit);
@@ -183,7 +184,7 @@ impl Service {
             side_door.drain(Duration::ZERO);
             let _ = side_door.join();
         }
-        let left = ends_at.saturating_duration_since(tokio::time::Instant::now());
+        let left = Duration::from_millis(ends_at_ms.saturating_sub(clock.now_mono_ms()));
         tokio::select! {
             in_time = self.reloader.cache.close(left.max(CACHE_CLOSE_MIN)) => if !in_time {
                 tracing::warn!("the cache on disk was not closed in time");

@@ -38,6 +38,18 @@ fn sample(kind: &Kind) -> String {
     }
 }
 
+const DISKS_WRONG: [&str; 9] = [
+    "\"/a/folder\"",
+    "{}",
+    "{ path = \"/a\" }",
+    "{ size = \"1GiB\" }",
+    "{ path = \"\", size = \"1GiB\" }",
+    "{ path = \"/a\", size = \"63MiB\" }",
+    "{ path = \"/a\", size = \"257TiB\" }",
+    "{ path = \"/a\", size = 1 }",
+    "{ path = \"/a\", size = \"1GiB\", sise = 1 }",
+];
+
 /// Values of another type, and texts that are not of the kind.
 fn wrong(kind: &Kind) -> Vec<String> {
     let mut wrong = vec!["1979-05-27".to_owned()];
@@ -51,21 +63,7 @@ fn wrong(kind: &Kind) -> Vec<String> {
             texts(&[""]);
             wrong.push("\"a\\u0007b\"".to_owned());
         }
-        Kind::Disk => {
-            for disk in [
-                "\"/a/folder\"",
-                "{}",
-                "{ path = \"/a\" }",
-                "{ size = \"1GiB\" }",
-                "{ path = \"\", size = \"1GiB\" }",
-                "{ path = \"/a\", size = \"63MiB\" }",
-                "{ path = \"/a\", size = \"257TiB\" }",
-                "{ path = \"/a\", size = 1 }",
-                "{ path = \"/a\", size = \"1GiB\", sise = 1 }",
-            ] {
-                wrong.push(disk.to_owned());
-            }
-        }
+        Kind::Disk => wrong.extend(DISKS_WRONG.map(str::to_owned)),
         Kind::LogTarget => texts(&["", "sdtout", "access.log"]),
         Kind::Choice(_) | Kind::FlagOrWords(_) => texts(&["", "no-such-word"]),
         Kind::Address => texts(&["", "127.0.0.1", "localhost:80", ":80", "127.0.0.1:65536"]),
