@@ -178,6 +178,7 @@ fn write_files(folder: &Path, ports: &Ports, log: bool) -> std::io::Result<()> {
     let parent = format!(
         "[node]\nname = \"demo-parent\"\nworkers = 1\ndrain_timeout = \"3s\"\n\
          [listen]\nhttp = [\"{}\"]\n[admin]\nlisten = \"{}\"\n[cache]\nmemory = \"64MiB\"\n\
+         disk = [{{ path = \"parent-cache\", size = \"256MiB\" }}]\n\
          [log]\naccess = \"{access}\"\nlevel = \"warn\"\n\n{sites}",
         ports.parent, ports.parent_admin
     );
@@ -185,7 +186,8 @@ fn write_files(folder: &Path, ports: &Ports, log: bool) -> std::io::Result<()> {
     let edge = format!(
         "[node]\nname = \"demo-edge\"\nworkers = 1\ndrain_timeout = \"3s\"\n\
          [listen]\nhttp = [\"{}\"]\nhttps = [\"{}\"]\n[admin]\nlisten = \"{}\"\n\
-         [cache]\nmemory = \"64MiB\"\n[[certificate]]\ncert = \"edge.pem\"\nkey = \"edge.key\"\n\
+         [cache]\nmemory = \"64MiB\"\n\
+         disk = [{{ path = \"edge-cache\", size = \"256MiB\" }}]\n[[certificate]]\ncert = \"edge.pem\"\nkey = \"edge.key\"\n\
          [upstream]\nparents = [\"http://{}\"]\n[log]\naccess = \"{access}\"\nlevel = \"warn\"\n\n\
          {sites}",
         ports.edge, ports.edge_tls, ports.edge_admin, ports.parent
@@ -209,7 +211,10 @@ fn tour(ports: &Ports, folder: &Path) -> String {
          \x20 curl -si {shop}/clock\n\
          \x20 curl -si -H 'Host: www.shop.test' http://{edge}/cart    # private: never kept\n\
          \x20 curl -si -H 'Accept-Language: de' http://{edge}/hello   # one variant a language\n\
-         \x20 curl -si -r 0-15 http://{edge}/film.bin -o /dev/null -D -\n\
+         \x20 curl -si -r 9000000-9000099 http://{edge}/film.bin -o /dev/null -D -\n\
+         \x20 selvedge cache --admin {edge_admin} inspect http://{edge}/film.bin\n\
+         \x20 curl -s -X POST -d '{{\"tag\":\"film.bin\",\"site\":\"news\"}}' \
+         http://{edge_admin}/purge\n\
          \x20 curl -si --compressed http://{edge}/style.css -o /dev/null -D -\n\
          \x20 curl -s http://{edge_admin}/metrics | grep selvedge_requests\n\n\
          Ctrl-C stops it all.\n",

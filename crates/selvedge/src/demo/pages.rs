@@ -2,7 +2,9 @@
 //! Pure: a request in, a response out.
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use selvedge_policy::range::{self, Limits, Ranges};
+use std::sync::OnceLock;
 
 /// One page of the sample sites.
 struct Sample {
@@ -59,7 +61,7 @@ const SAMPLES: &[Sample] = &[
     },
     Sample {
         path: "/film.bin",
-        about: "four MiB, for Range requests",
+        about: "24 MiB: a range of it is fetched and kept slice by slice",
         content_type: "application/octet-stream",
         cache_control: "public, max-age=86400, immutable",
         vary: None,
@@ -73,7 +75,7 @@ const SAMPLES: &[Sample] = &[
     },
 ];
 
-const FILM_BYTES: usize = 4 << 20;
+const FILM_BYTES: usize = 24 << 20;
 
 /// Answers one request. `count` says how often the path was asked for, this time included.
 pub(crate) fn answer(method: &Method, path: &str, request: &HeaderMap, count: u64) -> Answer {
@@ -89,20 +91,39 @@ pub(crate) fn answer(method: &Method, path: &str, request: &HeaderMap, count: u6
     }
     let body = body_of(sample, request, count);
     let etag = format!("\"{:x}-{:x}\"", body.len(), checksum(&body));
-    let unchanged =
-        request.get(header::IF_NONE_MATCH).is_some_and(|asked| asked.as_bytes() == etag.as_bytes());
+    let is_etag = |asked: &HeaderValue| asked.as_bytes() == etag.as_bytes();
+    let unchanged = request.get(header::IF_NONE_MATCH).is_some_and(is_etag);
+    let may_cut = request.get(header::IF_RANGE).is_none_or(is_etag);
+    let wanted = request.get(header::RANGE).filter(|_| may_cut && path == "/film.bin");
+    let length = body.len() as u64;
+    let part = wanted.and_then(|wanted| match range::parse(wanted, length, Limits::default()) {
+        Ranges::Satisfiable(ranges) if ranges.len() == 1 => ranges.first().copied(),
+        _ => None,
+    });
+    let (status, body) = match part {
+        _ if unchanged => (StatusCode::NOT_MODIFIED, Bytes::new()),
+        Some(part) => {
+            let cut = body.slice(part.first as usize..=part.last as usize);
+            (StatusCode::PARTIAL_CONTENT, cut)
+        }
+        None => (StatusCode::OK, body),
+    };
     let mut response = Response::builder()
-        .status(if unchanged { StatusCode::NOT_MODIFIED } else { StatusCode::OK })
+        .status(status)
         .header(header::CONTENT_TYPE, sample.content_type)
         .header(header::CACHE_CONTROL, sample.cache_control)
+        .header("surrogate-key", format!("sample {}", sample.path.trim_start_matches('/')))
         .header(header::ETAG, etag);
+    if let Some(part) = part.filter(|_| !unchanged) {
+        response = response.header(header::CONTENT_RANGE, range::content_range(part, length));
+    }
     if let Some(vary) = sample.vary {
         response = response.header(header::VARY, vary);
     }
     if path == "/cdn" {
         response = response.header("cdn-cache-control", "max-age=3600");
     }
-    Answer(response.body(if unchanged { Bytes::new() } else { body }))
+    Answer(response.body(body))
 }
 
 /// A response that was put together from constants.
@@ -134,9 +155,15 @@ fn body_of(sample: &Sample, request: &HeaderMap, count: u64) -> Bytes {
         "/clock" => Bytes::from(format!("asked {count} times\n")),
         "/cart" => Bytes::from(format!("{{\"items\":2,\"request\":{count}}}\n")),
         "/hello" => Bytes::from_static(greeting(request)),
-        "/film.bin" => Bytes::from_iter((0..FILM_BYTES).map(|n| (n / 4096) as u8)),
+        "/film.bin" => film(),
         _ => Bytes::from(format!("{}\n", sample.about)),
     }
+}
+
+/// The film, made once.
+fn film() -> Bytes {
+    static FILM: OnceLock<Bytes> = OnceLock::new();
+    FILM.get_or_init(|| (0..FILM_BYTES).map(|n| (n / 4096) as u8).collect()).clone()
 }
 
 fn greeting(request: &HeaderMap) -> &'static [u8] {
@@ -172,7 +199,6 @@ fn checksum(bytes: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     fn get(path: &str, request: &HeaderMap) -> Response<Bytes> {
         answer(&Method::GET, path, request, 7).into_response()
@@ -198,6 +224,18 @@ mod tests {
         let response = get("/style.css", &request);
         assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
         assert!(response.body().is_empty());
+    }
+
+    #[test]
+    fn a_range_of_the_film_is_cut_unless_it_is_of_another_one() {
+        let mut request = HeaderMap::new();
+        request.insert(header::RANGE, HeaderValue::from_static("bytes=5000-5009"));
+        let response = get("/film.bin", &request);
+        assert_eq!(response.status(), StatusCode::PARTIAL_CONTENT);
+        assert_eq!(response.headers()[header::CONTENT_RANGE], "bytes 5000-5009/25165824");
+        assert_eq!(response.body(), &film().slice(5000..5010));
+        request.insert(header::IF_RANGE, HeaderValue::from_static("\"old\""));
+        assert_eq!(get("/film.bin", &request).status(), StatusCode::OK);
     }
 
     #[test]
