@@ -102,3 +102,30 @@ fn a_long_object_without_strong_validator_passes() {
     }
     assert_eq!(origin.fetches("/p"), 2);
 }
+
+/// After a restart slices come from disk: of a whole object all of them, of one that is stored in
+/// part those that were there, and the rest is fetched once.
+#[test]
+fn slices_outlive_the_process() {
+    let (origin, folder) = (Origin::start(), tempfile::tempdir().unwrap());
+    let body = pattern_bytes(5 * MIB + 77);
+    for path in ["/whole", "/part"] {
+        Version::tagged(body.clone(), "\"v1\"").serve(&origin, path);
+    }
+    let mut edge = edge_with_disk(&origin, folder.path());
+    assert!(edge.get(HOST, "/whole").body == body);
+    is_part(&ranged(&edge, "/part", "bytes=2097152-2097161"), &body, 2 * MIB, 2 * MIB + 10);
+    becomes(7, "slices", || count(&edge, "store_slices_stored_total"));
+    assert!(edge.terminate().success());
+
+    let edge = edge_with_disk(&origin, folder.path());
+    let whole = edge.get(HOST, "/whole");
+    assert!(whole.is_hit("edge-1") && whole.body == body, "{}", whole.cache_status("edge-1"));
+    let part = ranged(&edge, "/part", "bytes=2500000-3000000");
+    assert!(part.is_hit("edge-1"), "{}", part.cache_status("edge-1"));
+    is_part(&part, &body, 2_500_000, 3_000_001);
+    assert!(edge.get(HOST, "/part").body == body);
+    assert_eq!(asked(&origin, "/whole"), ["whole"]);
+    let expected = ["bytes=2097152-3145727", "bytes=0-2097151", "bytes=3145728-"];
+    assert_eq!(asked(&origin, "/part"), expected);
+}

@@ -10,7 +10,7 @@ use crate::list;
 use crate::reason::NoStore;
 use crate::site::SiteRules;
 use crate::storable::{Exchange, Storable, Verdict, judge};
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, LAST_MODIFIED};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 /// What a `Range` with one member asks for, before the length of the object is known.
@@ -171,10 +171,12 @@ pub fn strong_validator(headers: &HeaderMap) -> Option<&HeaderValue> {
     (modified_s < sent_s).then_some(modified)
 }
 
-/// Whether two responses are of the same bytes: both have the same strong validator.
+/// Whether two responses are of the same bytes: both have the same strong validator, and the same
+/// coding. (Not every server has another entity tag for each coding.)
 pub fn same_version(stored: &HeaderMap, received: &HeaderMap) -> bool {
     let is_tagged = stored.contains_key(ETAG);
     is_tagged == received.contains_key(ETAG)
+        && stored.get_all(CONTENT_ENCODING).iter().eq(received.get_all(CONTENT_ENCODING))
         && strong_validator(stored).is_some_and(|known| strong_validator(received) == Some(known))
 }
 

@@ -130,6 +130,9 @@ fn only_a_strong_validator_tells_versions_apart() {
     assert!(same(&[date, earlier], &[date, earlier]));
     assert!(!same(&[date, earlier], &[("etag", "\"a\""), date, earlier]));
     assert!(!same(&[], &[]));
+    let coded = ("content-encoding", "gzip");
+    assert!(same(&[("etag", "\"a\""), coded], &[("etag", "\"a\""), coded]));
+    assert!(!same(&[("etag", "\"a\""), coded], &[("etag", "\"a\"")]));
 }
 
 proptest! {

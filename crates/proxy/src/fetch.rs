@@ -24,7 +24,7 @@ use http::{HeaderMap, Method, StatusCode};
 use http_body::Body as _;
 use selvedge_net::{OutgoingBody, RequestBody};
 use selvedge_policy::validate::{self, HeadEffect};
-use selvedge_policy::{Fwd, NoStore, Verdict, invalidate, part};
+use selvedge_policy::{Fwd, NoStore, Verdict, invalidate};
 use selvedge_store::{Begin, FillError, FillOutcome, FillReader, FillWriter, Head, Object, Wanted};
 use selvedge_telemetry::{CacheResult, StaleReason};
 use std::rc::Rc;
@@ -160,7 +160,7 @@ pub(crate) async fn complete(
             return Ok(served);
         };
         let presence = slices::presence(core, &object, bytes);
-        let may_combine = part::strong_validator(&object.headers).is_some();
+        let may_combine = object.can_be_completed();
         if presence == Presence::All || (presence == Presence::Begun && may_combine) {
             let trail = partly(served.trail, presence);
             return Ok(Served { what: What::Sliced(Box::new(reader)), trail });

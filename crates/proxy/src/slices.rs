@@ -23,7 +23,7 @@ use http_body::Body as _;
 use selvedge_net::OutgoingBody;
 use selvedge_policy::Storable;
 use selvedge_policy::part::{self, Part, Place, Wanted};
-use selvedge_store::{FillReader, Object, SLICE_BYTES, SliceBegin, SliceFound, SliceId};
+use selvedge_store::{FillReader, Object, SLICE_BYTES, SliceBegin, SliceId};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
@@ -120,7 +120,7 @@ impl Came {
 /// ranges and sends the whole; a part that comes is not taken.
 pub(crate) fn rest_of(core: &Core, ask: &Ask, object: &Object) -> Option<Wanted> {
     let first = SliceId { body: object.body.sliced()?, index: 0 };
-    let SliceFound::Memory(piece) = core.node.store.find_slice(first) else { return None };
+    let piece = core.node.store.slice_in_memory(first)?;
     let is_little = piece.first() == 0 && piece.end() < SLICE.min(object.body.len());
     let rest = Wanted::From(piece.end(), None);
     // Another node may ask for just that.
@@ -159,11 +159,12 @@ pub(crate) fn presence(core: &Core, object: &Object, bytes: Range<u64>) -> Prese
             break;
         }
         let id = SliceId::holding(body, next);
-        let there = match core.node.store.find_slice(id) {
-            SliceFound::Memory(piece) if piece.from(next).is_some() => Some(next..piece.end()),
+        let store = &core.node.store;
+        let there = match store.slice_in_memory(id) {
+            Some(piece) if piece.from(next).is_some() => Some(next..piece.end()),
             // What is on disk is the whole slice, or can be completed.
-            SliceFound::Disk(_) => Some(next..id.first() + SLICE),
-            _ => core.node.store.filling_slice(id).filter(|on_its_way| on_its_way.contains(&next)),
+            None if store.has_slice(id) => Some(next..id.first() + SLICE),
+            _ => store.filling_slice(id).filter(|on_its_way| on_its_way.contains(&next)),
         };
         match there {
             Some(there) => next = there.end,
@@ -273,7 +274,8 @@ async fn fetch(
     bytes: Range<u64>,
 ) -> Result<(Sent, u64), Failure> {
     let complete = object.body.len();
-    let Some(validator) = part::strong_validator(&object.headers) else {
+    let validator = part::strong_validator(&object.headers);
+    let Some(validator) = validator.filter(|_| object.can_be_completed()) else {
         return Err(Failure::Changed);
     };
     let last = (bytes.end < complete).then(|| bytes.end - 1);

@@ -13,7 +13,7 @@ use http::header::{
     VARY,
 };
 use http::{HeaderMap, StatusCode};
-use selvedge_policy::{Coding, Meta, Selecting, SiteRules, Storable, VaryPlan, tags};
+use selvedge_policy::{Coding, Meta, Selecting, SiteRules, Storable, VaryPlan, part, tags};
 
 use crate::fill::Fill;
 use crate::memo::Memo;
@@ -82,6 +82,12 @@ impl Head {
     /// joined before the head was known must ask this, and begin again if not.
     pub fn matches(&self, req_headers: &HeaderMap, rules: &SiteRules) -> bool {
         self.selecting.matches(req_headers, rules)
+    }
+
+    /// Whether parts of the body that are missing can be fetched and added: it has a strong
+    /// validator (RFC 9111 3.4), and was not made here.
+    pub fn can_be_completed(&self) -> bool {
+        self.derived.is_none() && part::strong_validator(&self.headers).is_some()
     }
 
     /// The head of a new body.

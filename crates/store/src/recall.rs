@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use selvedge_policy::{Key, part};
+use selvedge_policy::Key;
 
 use crate::codec;
 use crate::counters::Counters;
@@ -111,7 +111,5 @@ impl Store {
 /// Whether all of an object can be had. What of a body is missing can be fetched again only if it
 /// is known to be the same body (RFC 9111 3.4), and if it was not made here.
 fn is_complete(tier: &Tier, object: &Object) -> bool {
-    let is_strong = part::strong_validator(&object.headers).is_some();
-    let can_be_mended = object.derived.is_none() && is_strong;
-    object.body.sliced().is_none() || can_be_mended || tier.has_all_slices(object)
+    object.body.sliced().is_none() || object.can_be_completed() || tier.has_all_slices(object)
 }

@@ -41,6 +41,11 @@ impl Store {
         }
     }
 
+    /// What is in memory of a slice.
+    pub fn slice_in_memory(&self, id: SliceId) -> Option<Arc<Piece>> {
+        self.memory.slice(id)
+    }
+
     /// Whether anything of a slice is stored. Counts no use.
     pub fn has_slice(&self, id: SliceId) -> bool {
         self.memory.slice(id).is_some()

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use selvedge_policy::{Now, part};
+use selvedge_policy::Now;
 
 use super::gather::Gather;
 use super::state::{Phase, State};
@@ -223,8 +223,7 @@ impl SliceWriter {
         let slice_end = piece.id().first() + SLICE_BYTES as u64;
         let end = head.length.map_or(slice_end, |length| length.min(slice_end));
         let is_whole = piece.first() == piece.id().first() && piece.end() >= end;
-        let is_worth = is_whole || part::strong_validator(&head.headers).is_some();
-        is_worth.then_some((&self.full_key, head.revision))
+        (is_whole || head.can_be_completed()).then_some((&self.full_key, head.revision))
     }
 
     /// Changes the state, then wakes the waiting readers without the lock.
