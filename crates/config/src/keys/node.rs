@@ -100,7 +100,8 @@ section! {
     admit: Admit = Kind::Choice(Admit::WORDS), (= "always"), Restart,
         "Which responses are written to disk.",
         "`always` writes all. `second-ask` writes what was asked for before when neither memory \
-         nor disk had it, which spares a disk that wears the many responses that are asked for once.";
+         nor disk had it, which spares a disk that wears the many responses that are asked for \
+         once.";
 }
 
 section! {

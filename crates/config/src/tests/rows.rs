@@ -59,10 +59,7 @@ fn wrong(kind: &Kind) -> Vec<String> {
         Kind::Size { .. } => texts(&["", "64", "MiB", "-1B", "64K", "64 KiB", "64kib", "1.5GiB"]),
         Kind::Count { .. } | Kind::Decimal { .. } | Kind::Flag => texts(&["1", "true"]),
         Kind::Name => texts(&["", "1st", "a b", "a/b", "näme", &"a".repeat(65)]),
-        Kind::File => {
-            texts(&[""]);
-            wrong.push("\"a\\u0007b\"".to_owned());
-        }
+        Kind::File => wrong.extend(["\"\"", "\"a\\u0007b\""].map(str::to_owned)),
         Kind::Disk => wrong.extend(DISKS_WRONG.map(str::to_owned)),
         Kind::LogTarget => texts(&["", "sdtout", "access.log"]),
         Kind::Choice(_) | Kind::FlagOrWords(_) => texts(&["", "no-such-word"]),
