@@ -15,6 +15,7 @@ use super::header::{HEADER_BYTES, Header, UNIT};
 use super::index::{Index, Place};
 use super::io::{Io, read_full};
 use super::keep::Asked;
+use super::pool::Pool;
 use super::queue::{Op, Queue};
 use super::reader::ReadQueue;
 use super::segment::Segments;
@@ -51,6 +52,7 @@ pub(crate) struct Disk {
     pub(crate) buffers: Buffers,
     pub(crate) queue: Queue,
     pub(crate) reads: ReadQueue,
+    pub(crate) pool: Arc<Pool>,
     /// Changed by the writer, read by all.
     pub(crate) accounts: Mutex<Accounts>,
     /// The latest time of the store's time line.

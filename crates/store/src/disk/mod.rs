@@ -17,6 +17,7 @@ mod io;
 mod keep;
 mod members;
 mod open;
+mod pool;
 mod queue;
 mod quota;
 mod reader;

@@ -221,6 +221,7 @@ fn recover_one(
         buffers: Buffers::default(),
         queue: Queue::new(settings.queue_bytes_max),
         reads: ReadQueue::default(),
+        pool: Arc::default(),
         accounts: Mutex::new(Accounts::default()),
         time_max_ms: AtomicU64::new(0),
         revision_max: AtomicU64::new(0),

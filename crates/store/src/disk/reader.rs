@@ -18,6 +18,7 @@ use super::found::ReadError;
 use super::header::{BLOCK_BYTES, HEADER_BYTES, Header, UNIT, crc, payload_start};
 use super::index::Place;
 use super::io::read_full;
+use super::pool::POOLED_BYTES_MIN;
 use super::segment::Segment;
 use crate::lock::lock;
 
@@ -143,25 +144,43 @@ fn read_place(
     let first = (range.start as usize).min(room) / BLOCK_BYTES * BLOCK_BYTES;
     let end = (range.end as usize).min(room).next_multiple_of(BLOCK_BYTES).min(room).max(first);
     if first <= SKIP_BYTES_MAX {
-        let mut bytes = vec![0; start + end];
-        read_file(disk, segment, &mut bytes, place, 0, from)?;
+        let bytes =
+            fill(disk, start + end, |bytes| read_file(disk, segment, bytes, place, 0, from))?;
         let header = check_header(&bytes, key, place, salt)?;
         let wanted = clip(range, &header);
         check_blocks(&header, &bytes[..start], &bytes[start..], 0, &wanted)?;
-        Ok(Bytes::from(bytes).slice(start + wanted.start..start + wanted.end))
+        Ok(bytes.slice(start + wanted.start..start + wanted.end))
     } else {
         let mut head = [0; HEAD_BYTES_MAX];
         let head = &mut head[..start];
         read_file(disk, segment, head, place, 0, from)?;
         let header = check_header(head, key, place, salt)?;
         let wanted = clip(range, &header);
-        let mut bytes = vec![0; end - first];
-        read_file(disk, segment, &mut bytes, place, start + first, from)?;
+        let bytes = fill(disk, end - first, |bytes| {
+            read_file(disk, segment, bytes, place, start + first, from)
+        })?;
         check_blocks(&header, head, &bytes, first, &wanted)?;
         if wanted.is_empty() {
             return Ok(Bytes::new());
         }
-        Ok(Bytes::from(bytes).slice(wanted.start - first..wanted.end - first))
+        Ok(bytes.slice(wanted.start - first..wanted.end - first))
+    }
+}
+
+/// Bytes that `read` fills.
+fn fill(
+    disk: &Disk,
+    bytes: usize,
+    read: impl FnOnce(&mut [u8]) -> Result<(), Trouble>,
+) -> Result<Bytes, Trouble> {
+    if bytes < POOLED_BYTES_MIN {
+        let mut buffer = vec![0; bytes];
+        read(&mut buffer)?;
+        Ok(Bytes::from(buffer))
+    } else {
+        let mut buffer = disk.pool.take(bytes);
+        read(buffer.bytes_mut())?;
+        Ok(buffer.freeze())
     }
 }
 
