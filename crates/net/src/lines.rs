@@ -90,8 +90,8 @@ const FRAMING: [HeaderName; 4] =
 
 /// Where lines go in what the library writes first after it was given their response: before the
 /// empty line that ends it. That is the library's buffer of heads, and the last of them is the
-/// response's; a `100 Continue`, or the end of a head that the socket did not take, may stand before
-/// it. Bodies are in slices of their own.
+/// response's; a `100 Continue`, or the end of a head that the socket did not take, may stand
+/// before it. Bodies are in slices of their own.
 pub(crate) fn place(heads: &[u8]) -> io::Result<usize> {
     if heads.ends_with(b"\r\n\r\n") {
         return Ok(heads.len() - 2);

@@ -38,9 +38,9 @@ pub trait Handler: Clone + 'static {
     /// The body of the answers.
     type Body: http_body::Body<Data = Bytes, Error = BodyError> + 'static;
 
-    /// Answers one request; it is in a box because it goes from hand to hand. First ask [`refusal`]: a refused request has no meaning, its target and
-    /// fields are made up, but it must be answered, with `refusal.status()`; its connection closes
-    /// afterwards (HTTP/1.x).
+    /// Answers one request; it is in a box because it goes from hand to hand. First ask
+    /// [`refusal`]: a refused request has no meaning, its target and fields are made up, but it
+    /// must be answered, with `refusal.status()`; its connection closes afterwards (HTTP/1.x).
     ///
     /// Dropped before it is done when the client goes away. A `Date` field is added if there is
     /// none; a `Server` field never is. A 101 must carry its `Connection` and `Upgrade` fields.

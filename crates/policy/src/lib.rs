@@ -18,7 +18,8 @@
 //! 5. If it must be validated: [`validate::strip_conditions`], [`validate::conditional_headers`],
 //!    then [`validate::update_on_304`], or [`judge`] if the answer is not a 304. If the origin
 //!    fails: [`Meta::usable_on_error`].
-//!    Of an object whose parts are fetched one by one: [`part::judge_part`], [`part::same_version`].
+//!    Of an object whose parts are fetched one by one: [`part::judge_part`],
+//!    [`part::same_version`].
 //! 6. If nothing is stored: [`RequestDirectives::refuses_fetch`], fetch, [`judge`]. Whoever waited
 //!    for the fetch of another request may share the answer only if [`Meta::is_shareable`].
 //! 7. After any other method than GET: [`invalidate::invalidates`] first, then [`judge`]; after a

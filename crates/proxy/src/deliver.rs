@@ -82,10 +82,7 @@ pub(crate) fn deliver(
         }
         What::Redirect(location) => {
             ttl = None;
-            let mut headers = HeaderMap::new();
-            headers.insert(header::LOCATION, location);
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-            (StatusCode::PERMANENT_REDIRECT, headers, Source::Empty)
+            (StatusCode::PERMANENT_REDIRECT, redirect_fields(location), Source::Empty)
         }
         What::Switch(response) => {
             let (head, ()) = response.into_parts();
@@ -100,6 +97,14 @@ pub(crate) fn deliver(
         ask.site.response_rules.apply(&mut headers);
     }
     finish(visit, status, headers, source)
+}
+
+/// The fields of an answer that sends the client elsewhere.
+fn redirect_fields(location: HeaderValue) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::LOCATION, location);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    headers
 }
 
 /// All of a stored object: what nearly every hit asks for. Its fields are made once for the head:

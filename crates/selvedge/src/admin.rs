@@ -1,4 +1,4 @@
-//! The side door: whether the node lives, whether it takes traffic, its counters, purges, and what is
+//! The side door: whether the node lives and takes traffic, its counters, purges, and what it has
 //! stored.
 
 use crate::look::{self, Inspector};

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "selvedge", version, about, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0 well, 1 not what it should be, 64 bad usage or configuration, 70 a bug of ours, \
-                        75 try again (an address is taken).\n\
+    after_help = "Exit codes: 0 well, 1 not what it should be, 64 bad usage or \
+                        configuration, 70 a bug of ours, 75 try again (an address is taken).\n\
                         Every configuration key: configs/README.md, or `selvedge keys`."
 )]
 pub(crate) struct Cli {

@@ -187,7 +187,8 @@ fn write_files(folder: &Path, ports: &Ports, log: bool) -> std::io::Result<()> {
         "[node]\nname = \"demo-edge\"\nworkers = 1\ndrain_timeout = \"3s\"\n\
          [listen]\nhttp = [\"{}\"]\nhttps = [\"{}\"]\n[admin]\nlisten = \"{}\"\n\
          [cache]\nmemory = \"64MiB\"\n\
-         disk = [{{ path = \"edge-cache\", size = \"256MiB\" }}]\n[[certificate]]\ncert = \"edge.pem\"\nkey = \"edge.key\"\n\
+         disk = [{{ path = \"edge-cache\", size = \"256MiB\" }}]\n\
+         [[certificate]]\ncert = \"edge.pem\"\nkey = \"edge.key\"\n\
          [upstream]\nparents = [\"http://{}\"]\n[log]\naccess = \"{access}\"\nlevel = \"warn\"\n\n\
          {sites}",
         ports.edge, ports.edge_tls, ports.edge_admin, ports.parent
