@@ -35,8 +35,7 @@ pub(crate) fn deliver(
     mut visit: Visit,
 ) -> Response<Body> {
     let Served { what, trail } = served;
-    visit.ledger.cache = trail.cache;
-    visit.ledger.reason = trail.detail;
+    (visit.ledger.cache, visit.ledger.reason) = (trail.cache, trail.detail);
     // A hit takes no time worth another look at the clock.
     let now = if trail.cache == CacheResult::Hit { visit.now } else { core.node.now() };
     let ttl;
@@ -85,7 +84,7 @@ pub(crate) fn deliver(
             (StatusCode::PERMANENT_REDIRECT, redirect_fields(location), Source::Empty)
         }
         What::Switch(response) => {
-            let (head, ()) = response.into_parts();
+            let head = response.into_parts().0;
             return finish(visit, head.status, head.headers, Source::Empty);
         }
     };

@@ -6,11 +6,9 @@ use std::path::PathBuf;
 /// A CDN that one team can run: one binary, one role per process.
 #[derive(Debug, Parser)]
 #[command(name = "selvedge", version, about, max_term_width = 100)]
-#[command(
-    after_help = "Exit codes: 0 well, 1 not what it should be, 64 bad usage or \
+#[command(after_help = "Exit codes: 0 well, 1 not what it should be, 64 bad usage or \
                         configuration, 70 a bug of ours, 75 try again (an address is taken).\n\
-                        Every configuration key: configs/README.md, or `selvedge keys`."
-)]
+                        Every configuration key: configs/README.md, or `selvedge keys`.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

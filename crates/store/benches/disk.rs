@@ -1,8 +1,8 @@
 //! What a hit from disk costs when the page cache has it, and how fast the engine writes beside dd:
 //! `cargo bench -p selvedge-store --bench disk [-- --folder PATH]`.
 //!
-//! Reads: find and read of a whole record, next to a plain pread of as many bytes into a buffer that
-//! is there already, both over what exceeds the CPU's caches, as CPU time. Writes: records of 1 MiB
+//! Reads: find and read of a whole record, next to a plain pread of as many bytes into a buffer
+//! that is there already, both over what exceeds the CPU's caches, as CPU time. Writes: records of 1 MiB
 //! as they come from fills, and dd with blocks of 1 MiB, each until the data is on the disk.
 
 use std::fs::{self, File};
