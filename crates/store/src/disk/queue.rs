@@ -43,6 +43,9 @@ struct State {
     normal: VecDeque<Op>,
     bytes: usize,
     in_hand: Vec<(u128, u64)>,
+    /// Pieces of work that take records out of the index while they still are on disk, such that a
+    /// restart would find them.
+    dropping: u32,
     ticked: bool,
     stopped: bool,
     cut: bool,
@@ -89,13 +92,25 @@ impl Queue {
         });
         state.bytes -= freed;
         let place = index.remove(key);
-        if state.stopped || (place.is_none() && !state.in_hand.iter().any(|(k, _)| *k == key)) {
+        let may_be_there =
+            state.dropping > 0 || state.in_hand.iter().any(|(in_hand, _)| *in_hand == key);
+        if state.stopped || (place.is_none() && !may_be_there) {
             return None;
         }
         let (done, removed) = oneshot::channel();
         state.urgent.push_back(Op::Remove { key, place, done: Some(done) });
         self.wake.notify_one();
         Some(removed)
+    }
+
+    /// From here on the index may lack what a restart would find: every removal is written.
+    pub(crate) fn begin_dropping(&self) {
+        lock(&self.state).dropping += 1;
+    }
+
+    /// What was dropped has gone from the disk too, or that is written.
+    pub(crate) fn end_dropping(&self) {
+        lock(&self.state).dropping -= 1;
     }
 
     /// Queues something that goes before all records.

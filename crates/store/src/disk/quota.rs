@@ -82,6 +82,7 @@ impl Writer {
             return;
         }
         let target = max - max / SLACK;
+        self.disk.queue.begin_dropping();
         let segments = lock(&self.disk.accounts).oldest_first(None);
         for id in segments {
             if self.site_bytes(site) <= target {
@@ -98,6 +99,9 @@ impl Writer {
                 let sequence = self.next_sequence();
                 self.tombstone(key, sequence);
             }
+        }
+        if self.flush_all().is_ok() {
+            self.disk.queue.end_dropping();
         }
     }
 

@@ -23,7 +23,12 @@ impl Writer {
     pub(crate) fn reclaim(&mut self) -> Result<(), NoPlace> {
         let (id, side) = self.victim().ok_or(NoPlace)?;
         self.reclaiming = true;
+        self.disk.queue.begin_dropping();
         let emptied = self.empty(id, side);
+        if emptied.is_ok() {
+            // Else its records stay on disk, and would be found.
+            self.disk.queue.end_dropping();
+        }
         self.reclaiming = false;
         emptied
     }

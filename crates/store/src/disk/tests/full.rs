@@ -1,9 +1,11 @@
 //! Disks that are full: reclaim, quotas, bounds.
 
 use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 
-use super::rig::{Chance, Rig, SIZE, count, is_right, key, read, record};
+use super::rig::{Call, Chance, Fate, Rig, SIZE, count, is_right, key, read, record};
 use crate::disk::{Cursor, Quota, Record};
+use crate::lock::lock;
 
 fn bytes_on_disk(rig: &Rig) -> u64 {
     rig.segment_files(0).iter().map(|file| file.metadata().unwrap().len()).sum()
@@ -102,6 +104,42 @@ fn an_evicted_new_version_does_not_bring_back_the_old_one() {
     }
     disks.close();
     rig.remove_snapshot(0);
+    let disks = rig.open();
+    assert!(read(&disks, 1).is_none());
+}
+
+/// Between the moment at which a record leaves the index and the one at which its segment is free,
+/// a restart would find it.
+#[test]
+fn a_record_that_is_removed_while_it_is_evicted_does_not_come_back() {
+    let rig = Rig::new(1, SIZE);
+    let disks = Arc::new(rig.open());
+    disks.put(record(1, 1, 50_000));
+    disks.flush();
+    let (there, removal) = (disks.clone(), Arc::new(Mutex::new(None)));
+    let kept = removal.clone();
+    rig.io.plan(move |call, _, offset, _| {
+        let freed = call == Call::Write && offset == 0 && !there.has(key(1));
+        if !freed || lock(&kept).is_some() {
+            return Fate::Work;
+        }
+        // The process ends, as it were, before the segment is marked as free.
+        *lock(&kept) = Some(there.remove_soon(key(1)));
+        Fate::Fail(5)
+    });
+    for number in 100..2000 {
+        disks.put(record(number, 1, 30_000));
+        if number % 50 == 0 {
+            disks.flush();
+        }
+        if lock(&removal).is_some() {
+            break;
+        }
+    }
+    let removal = lock(&removal).take().expect("it was evicted");
+    assert!(removal.wait(), "it is written");
+    rig.io.work();
+    drop(Arc::into_inner(disks).expect("nobody else has it"));
     let disks = rig.open();
     assert!(read(&disks, 1).is_none());
 }
