@@ -39,7 +39,10 @@ impl Version {
             .header("if-range")
             .is_none_or(|tag| self.validator.is_some_and(|(_, value)| value == tag));
         let Some(range) = req.header("range").filter(|_| holds) else { return whole() };
-        let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
+        let (first, last) = range
+            .strip_prefix("bytes=")
+            .and_then(|range| range.split_once('-'))
+            .expect("one range of bytes");
         let (from, to) = match (first.parse::<usize>(), last.parse::<usize>()) {
             (Ok(from), Ok(last)) => (from, length.min(last + 1)),
             (Ok(from), Err(_)) => (from, length),

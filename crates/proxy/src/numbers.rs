@@ -51,7 +51,7 @@ impl Numbers {
 impl Slots {
     fn value(&mut self, number: u32, make: impl FnOnce() -> HeaderValue) -> &HeaderValue {
         let slot = &mut self.0[number as usize % SLOTS];
-        if !slot.as_ref().is_some_and(|(known, _)| *known == number) {
+        if slot.as_ref().is_none_or(|(known, _)| *known != number) {
             *slot = None;
         }
         &slot.get_or_insert_with(|| (number, make())).1

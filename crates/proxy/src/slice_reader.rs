@@ -180,7 +180,7 @@ impl SliceReader {
 
     fn give(&mut self, bytes: Bytes) -> Poll<Option<Result<Bytes, BodyError>>> {
         self.next += bytes.len() as u64;
-        if self.next % SLICE_BYTES as u64 == 0 {
+        if self.next.is_multiple_of(SLICE_BYTES as u64) {
             self.failures = 0;
         }
         Poll::Ready(Some(Ok(bytes)))

@@ -224,7 +224,7 @@ pub(crate) fn doubts(config: &Config, files: &Files) -> Vec<String> {
 
 fn doubt(path: &Path, size_bytes: u64) -> Option<String> {
     // What is not there is made, in the first folder above that is.
-    let there = path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    let there = path.ancestors().find(|folder| folder.exists()).unwrap_or_else(|| Path::new("."));
     let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
     if !there.is_dir() {
         return Some(format!("{} is no folder", there.display()));

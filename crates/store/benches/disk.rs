@@ -2,8 +2,8 @@
 //! `cargo bench -p selvedge-store --bench disk [-- --folder PATH]`.
 //!
 //! Reads: find and read of a whole record, next to a plain pread of as many bytes into a buffer
-//! that is there already, both over what exceeds the CPU's caches, as CPU time. Writes: records of 1 MiB
-//! as they come from fills, and dd with blocks of 1 MiB, each until the data is on the disk.
+//! that is there already, both over what exceeds the CPU's caches, as CPU time. Writes: records of
+//! 1 MiB as they come from fills, and dd with blocks of 1 MiB, each until the data is on the disk.
 
 use std::fs::{self, File};
 use std::io::Write as _;

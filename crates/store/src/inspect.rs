@@ -86,7 +86,7 @@ impl Store {
     pub async fn extents(&self, object: &Object, max: usize) -> Vec<Range<u64>> {
         let length = object.body.len();
         if object.body.sliced().is_none() {
-            return if length == 0 { Vec::new() } else { vec![0..length] };
+            return std::iter::once(0..length).filter(|all| !all.is_empty()).collect();
         }
         let mut extents: Vec<Range<u64>> = Vec::new();
         for index in 0..length.div_ceil(SLICE_BYTES as u64) {

@@ -175,7 +175,7 @@ impl Object {
     pub(super) fn least_length(&self) -> u64 {
         match self.size {
             // Most are small, some are beyond what one record of the disk holds in line.
-            Size::Small if self.number % 10 == 0 => 150_000,
+            Size::Small if self.number.is_multiple_of(10) => 150_000,
             Size::Small => 1 + mix(self.number) % 40_000,
             Size::Large => (2 << 20) + mix(self.number) % (4 << 20),
         }

@@ -47,7 +47,7 @@ impl<'a> Lists<'a> {
         (oldest != NONE).then_some(oldest)
     }
 
-    fn from_oldest(&self, list: u8) -> impl Iterator<Item = u32> {
+    fn oldest_first(&self, list: u8) -> impl Iterator<Item = u32> {
         std::iter::successors(self.oldest(list), |&id| {
             let before = self.before[id as usize];
             (before != NONE).then_some(before)
@@ -240,7 +240,7 @@ impl<'a> WTinyLfu<'a> {
         self.lists.remove(candidate);
         let mut against = 0;
         let mut victims =
-            self.lists.from_oldest(PROBATION).chain(self.lists.from_oldest(PROTECTED));
+            self.lists.oldest_first(PROBATION).chain(self.lists.oldest_first(PROTECTED));
         let mut freed = main.saturating_sub(self.main_bytes());
         while freed < needed {
             let Some(victim) = victims.next() else { return };

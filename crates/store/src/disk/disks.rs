@@ -12,7 +12,6 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use super::counters::DiskCounters;
-use super::disk::{Disk, Health};
 use super::found::Found;
 use super::io::{Files, Io};
 use super::members::Members;
@@ -24,6 +23,7 @@ use super::removal::Removal;
 use super::report::OpenReport;
 use super::settings::{Admission, DiskSettings, Quota};
 use super::tick::{self, Set};
+use super::volume::{Disk, Health};
 use crate::lock::lock;
 
 /// Bytes on disk of one site.

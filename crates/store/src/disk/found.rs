@@ -11,10 +11,10 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::counters::DiskCounters;
-use super::disk::Disk;
 use super::header::UNIT;
 use super::index::Place;
 use super::reader;
+use super::volume::Disk;
 
 /// Why a record could not be read. For all but `Busy` it counts as not there from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

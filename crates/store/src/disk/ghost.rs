@@ -14,10 +14,13 @@ use crate::lock::lock;
 /// A key's count goes no higher.
 pub(crate) const ASKS_MAX: u8 = 15;
 
+/// Some lines of cells under one lock.
+type Part = Mutex<Box<[[u16; CELLS]]>>;
+
 /// Counts of asks, by key.
 #[derive(Debug)]
 pub(crate) struct Ghost {
-    parts: Box<[Mutex<Box<[[u16; CELLS]]>>]>,
+    parts: Box<[Part]>,
 }
 
 impl Ghost {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use selvedge_policy::KeySeed;
 use tracing::warn;
 
-use super::disk::Disk;
 use super::superblock::Superblock;
+use super::volume::Disk;
 
 /// The epoch of a disk that must be emptied.
 pub(crate) const DISTRUSTED: u64 = 0;

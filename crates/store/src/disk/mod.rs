@@ -7,7 +7,6 @@
 mod accounts;
 mod buffers;
 mod counters;
-mod disk;
 mod disks;
 mod found;
 mod ghost;
@@ -41,6 +40,7 @@ mod index_tests;
 mod keep_tests;
 #[cfg(test)]
 mod tests;
+mod volume;
 
 pub use counters::DiskCounters;
 pub use disks::{Disks, SiteBytes, Totals};

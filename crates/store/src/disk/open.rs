@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use super::accounts::Accounts;
 use super::buffers::Buffers;
 use super::counters::DiskCounters;
-use super::disk::Disk;
 use super::index::Index;
 use super::io::Io;
 use super::keep::Asked;
@@ -19,6 +18,7 @@ use super::report::{DiskReport, OpenReport};
 use super::segment::{Segments, segment_bytes, segment_count};
 use super::settings::DiskSettings;
 use super::superblock::{Loaded, Refusal, Superblock, take_lock};
+use super::volume::Disk;
 
 /// A guess: sizes the memory of what was asked for and is not there.
 const RECORD_BYTES_MEAN: u64 = 32 << 10;
@@ -52,12 +52,12 @@ pub(crate) fn open(
     };
     let mut reports: Vec<DiskReport> = settings.disks.iter().map(report).collect();
     let mut candidates = Vec::new();
-    for number in 0..settings.disks.len() {
+    for (number, report) in reports.iter_mut().enumerate() {
         match claim(settings, number) {
             Ok(candidate) => candidates.push(candidate),
             Err(refusal) => {
-                reports[number].in_use = refusal.in_use;
-                reports[number].failed = Some(refusal.why);
+                report.in_use = refusal.in_use;
+                report.failed = Some(refusal.why);
             }
         }
     }

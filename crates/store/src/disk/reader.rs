@@ -13,13 +13,13 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::counters::DiskCounters;
-use super::disk::{Disk, Health};
 use super::found::ReadError;
 use super::header::{BLOCK_BYTES, HEADER_BYTES, Header, UNIT, crc, payload_start};
 use super::index::Place;
 use super::io::read_full;
 use super::pool::POOLED_BYTES_MIN;
 use super::segment::Segment;
+use super::volume::{Disk, Health};
 use crate::lock::lock;
 
 /// Reads that may wait for one disk.

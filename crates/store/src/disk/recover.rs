@@ -11,13 +11,13 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::accounts::{Account, Accounts};
-use super::disk::Disk;
 use super::index::{Index, Place, SHARDS};
 use super::record::Kind;
 use super::report::DiskReport;
 use super::scan::Scan;
 use super::segment::{SegmentHeader, Stream};
 use super::snapshot::{self, Head};
+use super::volume::Disk;
 use super::writer::{Filling, Writer};
 use crate::lock::lock;
 

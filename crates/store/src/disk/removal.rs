@@ -14,7 +14,9 @@ pub struct Removal(pub(crate) Vec<oneshot::Receiver<bool>>);
 impl Removal {
     /// Waits until it is written; blocks the thread, so not for use inside a runtime.
     pub fn wait(self) -> bool {
-        self.0.into_iter().fold(true, |all, one| one.blocking_recv().unwrap_or(false) && all)
+        // All are waited for, also after one that says no.
+        let written = self.0.into_iter().map(|one| one.blocking_recv().unwrap_or(false));
+        written.filter(|is_written| !is_written).count() == 0
     }
 }
 

@@ -23,12 +23,12 @@ use std::path::Path;
 use bytes::{Buf, BufMut, TryGetError};
 
 use super::accounts::{Account, Sum};
-use super::disk::Disk;
 use super::header::crc;
 use super::index::{Index, SHARDS};
 use super::io::{Io, write_full};
 use super::segment::Stream;
 use super::superblock::{VERSION, replace};
+use super::volume::Disk;
 
 const MAGIC: &[u8; 8] = b"SELVSNAP";
 const FIXED_BYTES: usize = 20;

@@ -11,10 +11,10 @@ use tokio::sync::oneshot;
 use tracing::warn;
 
 use super::counters::DiskCounters;
-use super::disk::{Disk, Health};
 use super::members::Members;
 use super::queue::Op;
 use super::snapshot;
+use super::volume::{Disk, Health};
 use crate::lock::lock;
 
 /// Time between two beats: as long records may stay in the buffer.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::accounts::bytes_of;
 use super::counters::DiskCounters;
-use super::disk::{Disk, Health};
 use super::disks::Disks;
 use super::header::{Header, UNIT};
 use super::index::Place;
 use super::record::{Kind, RecordHead};
 use super::scan::Scan;
+use super::volume::{Disk, Health};
 use crate::lock::lock;
 
 /// Where a walk goes on. The default is the beginning.

@@ -13,7 +13,6 @@ use tracing::{error, info, warn};
 
 use super::accounts::Account;
 use super::counters::DiskCounters;
-use super::disk::{Disk, Health};
 use super::header::{Header, table, units};
 use super::index::Place;
 use super::io::write_full;
@@ -23,6 +22,7 @@ use super::quota::Quotas;
 use super::record::{Kind, Record};
 use super::segment::Stream;
 use super::snapshot::Head;
+use super::volume::{Disk, Health};
 use crate::lock::lock;
 
 /// Writes that may fail one after another before a disk takes no more.
@@ -288,10 +288,10 @@ impl Writer {
             return Ok(());
         }
         self.flush(stream)?;
-        if let Some(full) = self.filling[stream as usize].take() {
-            if let Some(account) = lock(&self.disk.accounts).segments.get_mut(&full.id) {
-                account.sealed = true;
-            }
+        if let Some(full) = self.filling[stream as usize].take()
+            && let Some(account) = lock(&self.disk.accounts).segments.get_mut(&full.id)
+        {
+            account.sealed = true;
         }
         while !self.reclaiming && self.free.len() <= FREE_MIN {
             let free = self.free.len();

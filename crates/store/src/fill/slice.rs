@@ -39,12 +39,15 @@ pub enum SliceBegin {
     Full,
 }
 
-/// Which slices are being filled, and which bytes of the body that brings.
+/// The fill of a slice, and which bytes of the body it brings.
+type Filling = (Arc<Fill>, Range<u64>);
+
+/// Which slices are being filled.
 #[derive(Debug, Default)]
-pub(crate) struct SliceTable(Mutex<HashMap<SliceId, (Arc<Fill>, Range<u64>)>>);
+pub(crate) struct SliceTable(Mutex<HashMap<SliceId, Filling>>);
 
 impl SliceTable {
-    fn lock(&self) -> MutexGuard<'_, HashMap<SliceId, (Arc<Fill>, Range<u64>)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SliceId, Filling>> {
         lock(&self.0)
     }
 
@@ -227,7 +230,7 @@ impl SliceWriter {
     }
 
     /// Changes the state, then wakes the waiting readers without the lock.
-    fn change(&mut self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut State)) {
         let mut wake = Vec::new();
         {
             let mut state = lock(&self.fill.state);

@@ -2,7 +2,7 @@
 
 use super::rig::{Call, Fate, Rig, SIZE, count, is_right, key, read, record};
 use crate::disk::ReadError;
-use crate::disk::disk::Health;
+use crate::disk::volume::Health;
 
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;

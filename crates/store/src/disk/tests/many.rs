@@ -1,7 +1,7 @@
 //! Several disks.
 
 use super::rig::{Call, Fate, Rig, SIZE, count, is_right, key, read, record};
-use crate::disk::disk::Health;
+use crate::disk::volume::Health;
 
 fn homes(disks: &crate::disk::Disks, numbers: u64) -> Vec<Option<usize>> {
     let on = |n: u64| disks.set.disks.iter().find(|disk| disk.index.get(key(n)).is_some());
@@ -100,7 +100,7 @@ fn what_a_read_only_disk_held_does_not_shadow_what_is_put_elsewhere() {
     drop(disks);
     let disks = rig.open();
     assert!((0..200).all(|number| is_right(&disks, number, 2, 1000)));
-    assert!(before.iter().any(|home| *home == Some(0)));
+    assert!(before.contains(&Some(0)));
 }
 
 #[test]
