@@ -159,6 +159,25 @@ fn h2load_p99_us(log: &str) -> Result<f64, Failure> {
 /// User and system time of a process and all below it, in microseconds. /proc counts in hundredths
 /// of a second, scaled from exact run times: over a round of seconds that is precise enough.
 fn cpu_us(root: u32) -> Result<u64, Failure> {
+    let ticks: u64 = family(root)?.into_iter().map(|(_, ticks)| ticks).sum();
+    Ok(ticks * 10_000)
+}
+
+/// Memory of a process and all below it that is not swapped out, in KiB. What they share counts for
+/// each, so only a difference says something.
+pub(super) fn resident_kib(root: u32) -> Result<u64, Failure> {
+    let mut sum = 0;
+    for (pid, _) in family(root)? {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        sum += kib.unwrap_or_default();
+    }
+    if sum == 0 { Err(Failure::new(format!("/proc/{root}/status: no memory"))) } else { Ok(sum) }
+}
+
+/// A process and all below it, each with the ticks it has used.
+fn family(root: u32) -> Result<Vec<(u32, u64)>, Failure> {
     let mut wanted = BTreeSet::from([root]);
     let mut processes = Vec::new();
     for entry in fs::read_dir("/proc")?.flatten() {
@@ -181,9 +200,8 @@ fn cpu_us(root: u32) -> Result<u64, Failure> {
             break;
         }
     }
-    let ours = processes.iter().filter(|(pid, ..)| wanted.contains(pid));
-    let ticks: u64 = ours.map(|(_, _, ticks)| ticks).sum();
-    Ok(ticks * 10_000)
+    let ours = processes.into_iter().filter(|(pid, ..)| wanted.contains(pid));
+    Ok(ours.map(|(pid, _, ticks)| (pid, ticks)).collect())
 }
 
 /// The parent and the used ticks in a line of /proc/PID/stat (proc(5)): fields 4, 14 and 15.
@@ -246,6 +264,7 @@ mod tests {
         assert_eq!(read_stat("7 (a) b) S 3 1 1 0 -1 0 1 0 0 0 25 5 0 0"), Some((3, 30)));
         assert_eq!(read_stat(""), None);
         assert!(cpu_us(std::process::id()).is_ok());
+        assert!(resident_kib(std::process::id()).unwrap() > 100);
     }
 
     #[test]

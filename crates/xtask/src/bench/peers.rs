@@ -38,6 +38,23 @@ pub(super) enum Storage {
     Disk,
 }
 
+/// Who is wanted: ours first, then of the peers `known` to a benchmark those that were asked for.
+pub(super) fn taking_part(
+    options: &Options,
+    known: &[&'static str],
+) -> Result<Vec<&'static str>, Failure> {
+    let is_unknown = |name: &&String| !known.contains(&name.as_str());
+    if let Some(unknown) = options.peers.iter().flatten().find(is_unknown) {
+        let known = known.join(", ");
+        return Err(Failure::new(format!("no peer is called {unknown}; there are {known}")));
+    }
+    let wanted = |name: &&str| {
+        options.peers.as_ref().is_none_or(|names| names.iter().any(|wanted| wanted == name))
+    };
+    let ours = (!options.peers_only).then_some(OURS);
+    Ok(ours.into_iter().chain(known.iter().copied().filter(wanted)).collect())
+}
+
 /// The folder of a benchmark, with a certificate for everyone, and the origin.
 pub(super) struct Stage {
     pub(super) folder: PathBuf,
@@ -114,17 +131,7 @@ pub(super) fn contestants(
     stage: &Stage,
     peers: &[&'static str],
 ) -> Result<Vec<Contestant>, Failure> {
-    let known = |name: &&String| peers.contains(&name.as_str());
-    if let Some(unknown) = options.peers.iter().flatten().find(|name| !known(name)) {
-        let known = peers.join(", ");
-        return Err(Failure::new(format!("no peer is called {unknown}; there are {known}")));
-    }
-    let wanted = |name: &&'static str| {
-        options.peers.as_ref().is_none_or(|names| names.iter().any(|wanted| wanted == name))
-    };
-    let ours = (!options.peers_only).then_some(OURS);
-    let peers = peers.iter().copied().filter(wanted);
-    ours.into_iter().chain(peers).map(|name| stage.start(name)).collect()
+    taking_part(options, peers)?.into_iter().map(|name| stage.start(name)).collect()
 }
 
 /// What the templates are filled in with, and which ones are meant.
