@@ -36,6 +36,8 @@ const NOT_READING: usize = 1_000;
 /// Descriptors of a process beside those of its connections.
 const DESCRIPTORS_EXTRA: usize = 200;
 const HONEST: Load = Load::Http1 { connections: 16 };
+/// When a server has given back what an idle connection does not need; ours does after 2 seconds.
+const SETTLED_AFTER: Duration = Duration::from_secs(4);
 /// Receive buffer of a client that reads nothing; it holds a few KiB.
 const RECEIVE_BYTES: usize = 4096;
 /// What the 99th percentile may be, in microseconds, whoever else is there.
@@ -122,6 +124,7 @@ fn measure(
         crowd.0.push(get(server, "1k", 1 << 10)?);
     }
     found.note(1, honest.p99_us(options.seconds)?);
+    std::thread::sleep(SETTLED_AFTER);
     found.idle_kib = grown_kib(memory_kib)? / IDLE as f64;
 
     for _ in 0..SLOW_HEADS {
