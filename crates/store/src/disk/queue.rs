@@ -43,6 +43,8 @@ struct State {
     normal: VecDeque<Op>,
     bytes: usize,
     in_hand: Vec<(u128, u64)>,
+    /// Keys of removals that are queued or in hand: not on disk yet.
+    removing: Vec<u128>,
     /// Pieces of work that take records out of the index while they still are on disk, such that a
     /// restart would find them.
     dropping: u32,
@@ -92,13 +94,15 @@ impl Queue {
         });
         state.bytes -= freed;
         let place = index.remove(key);
-        let may_be_there =
-            state.dropping > 0 || state.in_hand.iter().any(|(in_hand, _)| *in_hand == key);
+        let may_be_there = state.dropping > 0
+            || state.removing.contains(&key)
+            || state.in_hand.iter().any(|(in_hand, _)| *in_hand == key);
         if state.stopped || (place.is_none() && !may_be_there) {
             return None;
         }
         let (done, removed) = oneshot::channel();
         state.urgent.push_back(Op::Remove { key, place, done: Some(done) });
+        state.removing.push(key);
         self.wake.notify_one();
         Some(removed)
     }
@@ -158,6 +162,11 @@ impl Queue {
     pub(crate) fn take(&self) -> Option<Vec<Op>> {
         let mut state = lock(&self.state);
         state.in_hand.clear();
+        let queued = |op: &Op| match op {
+            Op::Remove { key, .. } => Some(*key),
+            _ => None,
+        };
+        state.removing = state.urgent.iter().filter_map(queued).collect();
         while state.urgent.is_empty() && state.normal.is_empty() && !state.ticked {
             if state.stopped {
                 return None;
@@ -204,5 +213,26 @@ impl Queue {
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         self.wake.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else its caller would be told that it is on disk before the first one is.
+    #[test]
+    fn a_second_removal_of_a_key_waits_like_the_first() {
+        let (queue, index) = (Queue::new(1 << 20), Index::new());
+        index.put(7, Place { segment: 1, unit: 1, units: 1 });
+        assert!(queue.remove(&index, 7).is_some());
+        assert!(queue.remove(&index, 7).is_some(), "the first is queued");
+        assert_eq!(queue.take().map(|ops| ops.len()), Some(2));
+        assert!(queue.remove(&index, 7).is_some(), "the first is in hand");
+        assert!(queue.remove(&index, 8).is_none(), "nothing was there");
+        queue.take();
+        queue.tick();
+        queue.take();
+        assert!(queue.remove(&index, 7).is_none(), "all are done");
     }
 }
