@@ -17,6 +17,7 @@ mod h2_abuse;
 mod h2_messages;
 mod hosts;
 mod long_objects;
+mod look;
 mod memory;
 mod methods;
 mod origin_faults;

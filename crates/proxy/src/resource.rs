@@ -4,6 +4,7 @@ use crate::node::Node;
 use crate::purge::{self, Refused};
 use selvedge_policy::{Key, KeyParts, Now, Scheme};
 use selvedge_store::Store;
+use std::sync::Arc;
 
 /// A resource as the store knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +22,7 @@ impl Node {
     }
 
     /// What it stores.
-    pub fn store(&self) -> &Store {
+    pub fn store(&self) -> &Arc<Store> {
         &self.store
     }
 

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use selvedge_policy::Key;
+use tokio::sync::oneshot;
 
 use crate::body::SLICE_BYTES;
 use crate::codec;
@@ -67,9 +68,16 @@ impl Store {
     }
 
     /// Entries of the disk tier, by looking at `max` records from `cursor` on.
-    pub async fn disk_page(&self, cursor: Cursor, max: usize) -> EntryPage {
-        let Some(tier) = &self.tier else { return EntryPage::default() };
-        let (heads, next) = tier.disks().walk(cursor, max);
+    pub async fn disk_page(self: &Arc<Self>, cursor: Cursor, max: usize) -> EntryPage {
+        let (store, (walked, heads)) = (self.clone(), oneshot::channel());
+        // It reads segment after segment: on a thread that may wait.
+        let walk = move || {
+            let tier = store.tier.as_ref()?;
+            walked.send(tier.disks().walk(cursor, max)).ok()
+        };
+        let thread = std::thread::Builder::new().name("store-walk".to_owned()).spawn(walk);
+        let heads = if thread.is_ok() { heads.await.ok() } else { None };
+        let Some((heads, next)) = heads else { return EntryPage::default() };
         let mut page = EntryPage { next, looked_at: heads.len() as u64, ..EntryPage::default() };
         for RecordHead { key, .. } in heads.into_iter().filter(|head| head.kind == Kind::Entry) {
             let Some(entry) = self.read_entry(Key(key)).await else { continue };
