@@ -22,7 +22,7 @@ use crate::node::Node;
 use crate::origin::Origin;
 use damage::{Damage, Lost, inflict};
 use load::{Ending, HOST, Load, NAME, Tally};
-use objects::Objects;
+use objects::{Object, Objects};
 use random::Dice;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -89,6 +89,7 @@ impl Campaign {
             tally: Tally::default(),
             report: Report::default(),
             killed: 0,
+            size_mib: 0,
         };
         let mut number = 0;
         while runs.killed < self.kills {
@@ -109,6 +110,8 @@ struct Runs {
     tally: Tally,
     report: Report,
     killed: u32,
+    /// The size of each disk in the last configuration.
+    size_mib: u64,
 }
 
 impl Runs {
@@ -121,7 +124,8 @@ impl Runs {
             _ => Ending::KillAtStop,
         };
         let all_there = !dice.chance(10) || self.disks.len() == 1;
-        let config = self.config(if all_there { &self.disks } else { &self.disks[..1] }, dice);
+        let there = if all_there { self.disks.len() } else { 1 };
+        let config = self.config(&self.disks[..there].to_vec(), dice);
         if dice.chance(12) {
             self.kill_at_start(&config, dice);
         }
@@ -169,7 +173,8 @@ impl Runs {
 
     /// After all rounds: once more everything.
     fn last(&mut self, dice: &Dice) -> Result<(), String> {
-        let (mut node, _) = self.start(&self.config(&self.disks, &mut dice.fork(1)))?;
+        let config = self.config(&self.disks.clone(), &mut dice.fork(1));
+        let (mut node, _) = self.start(&config)?;
         let load = Load::new(&self.objects, &self.tally, &node, Ending::Stop, 0);
         let swept = load.sweep(dice);
         if swept.is_ok() {
@@ -202,13 +207,18 @@ impl Runs {
     }
 
     /// A little memory, so that most answers come from disk, and disks that do not hold everything.
-    fn config(&self, disks: &[PathBuf], dice: &mut Dice) -> NodeConfig {
-        let disk = |path: &PathBuf, size: &str| {
+    fn config(&mut self, disks: &[PathBuf], dice: &mut Dice) -> NodeConfig {
+        let size_mib = if dice.chance(80) { 64 } else { *dice.pick(&[96, 128]) };
+        if size_mib < self.size_mib {
+            // Segments beyond the new size are deleted, and records of removal with them.
+            self.objects.all.iter().for_each(Object::forget_writes);
+        }
+        self.size_mib = size_mib;
+        let disk = |path: &PathBuf| {
             let path = path.display().to_string();
-            serde_json::json!({ "path": path, "size": size })
+            serde_json::json!({ "path": path, "size": format!("{size_mib}MiB") })
         };
-        let size = if dice.chance(80) { "64MiB" } else { *dice.pick(&["96MiB", "128MiB"]) };
-        let disks: Vec<_> = disks.iter().map(|path| disk(path, size)).collect();
+        let disks: Vec<_> = disks.iter().map(disk).collect();
         let memory = *dice.pick(&["2MiB", "8MiB", "32MiB"]);
         NodeConfig::new(NAME)
             .set("cache", "memory", memory)

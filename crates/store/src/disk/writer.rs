@@ -63,6 +63,9 @@ pub(crate) struct Writer {
     pub(crate) barren: usize,
     failures: u32,
     owed: Vec<u128>,
+    /// Who waits for removals that found no room while a segment was emptied: told when those that
+    /// are owed are written.
+    postponed: Vec<oneshot::Sender<bool>>,
     /// Keys removed while records put before were in hand.
     cancelled: HashSet<u128>,
 }
@@ -94,6 +97,7 @@ impl Writer {
             barren: 0,
             failures: 0,
             owed: Vec::new(),
+            postponed: Vec::new(),
             cancelled: HashSet::new(),
         }
     }
@@ -112,6 +116,11 @@ impl Writer {
             }
             if !self.owed.is_empty() {
                 self.settle();
+            }
+            let written = self.owed.is_empty();
+            for done in self.postponed.drain(..) {
+                // Whoever waited may have gone.
+                let _ = done.send(written);
             }
         }
         if !self.disk.queue.is_cut() {
@@ -216,6 +225,11 @@ impl Writer {
         }
         if !waiting.is_empty() {
             written = self.flush_all().is_ok() && written;
+        }
+        // There will be room when the segment at hand is empty.
+        if !written && self.reclaiming && self.disk.health() == Health::Sound {
+            self.postponed.extend(waiting);
+            return;
         }
         for done in waiting {
             let _ = oneshot::Sender::send(done, written);
