@@ -134,7 +134,9 @@ fn unite(
         if !changed && candidates.iter().all(|candidate| candidate.block.members == members) {
             return;
         }
-        (epoch, changed) = (epoch + 1, false);
+        // Not by counting alone: a disk that was made anew while another was away knows no epoch,
+        // and must not be taken for the one that missed something.
+        (epoch, changed) = ((epoch + 1).max(settings.now_ms), false);
         let before = candidates.len();
         candidates.retain_mut(|candidate| {
             (candidate.block.epoch, candidate.block.members) = (epoch, members);

@@ -61,6 +61,29 @@ fn losing_a_disk_costs_its_own_keys_and_it_does_not_come_back_with_old_ones() {
 }
 
 #[test]
+fn a_disk_made_anew_while_another_was_away_knows_better() {
+    let mut rig = Rig::new(2, SIZE);
+    let both = rig.settings.disks.clone();
+    for now_ms in [1_000, 2_000, 3_000] {
+        // Each time the set is another one.
+        rig.settings.disks = both[..if now_ms == 2_000 { 1 } else { 2 }].to_vec();
+        rig.settings.now_ms = now_ms;
+        rig.open().close();
+    }
+    std::fs::write(both[0].path.join("superblock"), b"damaged").unwrap();
+    rig.settings.disks = both[..1].to_vec();
+    rig.settings.now_ms = 4_000;
+    let disks = rig.open();
+    disks.put(record(1, 2, 1000));
+    disks.close();
+    (rig.settings.disks, rig.settings.now_ms) = (both, 5_000);
+    let (disks, report) = rig.open_with_report();
+    assert_eq!(report.disks[0].emptied, None);
+    assert_eq!(report.disks[1].emptied, Some("it missed changes of the other disks"));
+    assert!(is_right(&disks, 1, 2, 1000));
+}
+
+#[test]
 fn a_disk_lost_while_running_is_emptied_at_the_next_start() {
     let rig = Rig::new(2, SIZE);
     let disks = rig.open();
