@@ -45,6 +45,8 @@ struct State {
     in_hand: Vec<(u128, u64)>,
     /// Keys of removals that are queued or in hand: not on disk yet.
     removing: Vec<u128>,
+    /// Keys that were removed since the work in hand was taken: what is in hand of them is older.
+    removed_since: Vec<u128>,
     /// Pieces of work that take records out of the index while they still are on disk, such that a
     /// restart would find them.
     dropping: u32,
@@ -103,8 +105,16 @@ impl Queue {
         let (done, removed) = oneshot::channel();
         state.urgent.push_back(Op::Remove { key, place, done: Some(done) });
         state.removing.push(key);
+        state.removed_since.push(key);
         self.wake.notify_one();
         Some(removed)
+    }
+
+    /// Lets a record that is in hand be found, unless its key was removed since it was taken:
+    /// then nobody may see it, not even for the moment until the removal is written.
+    pub(crate) fn unless_removed<R>(&self, key: u128, put: impl FnOnce() -> R) -> Option<R> {
+        let state = lock(&self.state);
+        (!state.removed_since.contains(&key)).then(put)
     }
 
     /// From here on the index may lack what a restart would find: every removal is written.
@@ -162,6 +172,7 @@ impl Queue {
     pub(crate) fn take(&self) -> Option<Vec<Op>> {
         let mut state = lock(&self.state);
         state.in_hand.clear();
+        state.removed_since.clear();
         let queued = |op: &Op| match op {
             Op::Remove { key, .. } => Some(*key),
             _ => None,

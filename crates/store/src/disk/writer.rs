@@ -195,7 +195,8 @@ impl Writer {
     }
 
     fn index(&self, key: u128, site: u32, place: Place) {
-        let old = self.disk.index.put(key, place);
+        let put = || self.disk.index.put(key, place);
+        let Some(old) = self.disk.queue.unless_removed(key, put) else { return };
         let mut accounts = lock(&self.disk.accounts);
         accounts.add(place, site);
         if let Some(old) = old {
