@@ -125,7 +125,8 @@ impl Runs {
         };
         let all_there = !dice.chance(10) || self.disks.len() == 1;
         let there = if all_there { self.disks.len() } else { 1 };
-        let config = self.config(&self.disks[..there].to_vec(), dice);
+        let disks = self.disks[..there].to_vec();
+        let config = self.config(&disks, dice);
         if dice.chance(12) {
             self.kill_at_start(&config, dice);
         }
