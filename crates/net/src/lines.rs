@@ -22,23 +22,24 @@ impl FieldLines {
         Self(Vec::new())
     }
 
-    /// The lines of these fields, with `Content-Length` left to the library. `None` if they say
-    /// more about framing, or nothing of the date: then the library must write them all.
+    /// No lines yet, for fields beside which the library writes `Content-Length` alone. `None` if
+    /// they say more about framing, or nothing of the date: then the library must write them all.
     #[must_use]
-    pub fn of(headers: &http::HeaderMap) -> Option<Self> {
-        if !headers.contains_key(header::DATE) || FRAMING.iter().any(|n| headers.contains_key(n)) {
-            return None;
+    pub fn beside_framing(headers: &http::HeaderMap) -> Option<Self> {
+        let (mut length, mut has_date) = (0, false);
+        for (name, value) in headers {
+            if FRAMING.contains(name) {
+                return None;
+            }
+            has_date |= *name == header::DATE;
+            length += name.as_str().len() + value.len() + 4;
         }
-        let mut lines = Self::new();
-        for (name, value) in headers.iter().filter(|(name, _)| *name != header::CONTENT_LENGTH) {
-            lines.push(name, value);
-        }
-        lines.0.shrink_to_fit();
-        Some(lines)
+        has_date.then(|| Self(Vec::with_capacity(length + ROOM)))
     }
 
-    /// Adds a line.
+    /// Adds a line, of a field that says nothing about framing.
     pub fn push(&mut self, name: &HeaderName, value: &HeaderValue) {
+        debug_assert!(*name != header::CONTENT_LENGTH && !FRAMING.contains(name), "{name}");
         self.line(name.as_str(), value.as_bytes());
     }
 
@@ -84,6 +85,9 @@ impl FieldLines {
     }
 }
 
+/// Room for a few fields more than a response was stored with.
+const ROOM: usize = 64;
+
 /// What the library reads when it decides how a response ends.
 const FRAMING: [HeaderName; 4] =
     [header::CONNECTION, header::TRANSFER_ENCODING, header::TRAILER, header::UPGRADE];
@@ -101,7 +105,7 @@ pub(crate) fn place(heads: &[u8]) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
-    use http::header::{HeaderMap, HeaderName, HeaderValue};
+    use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
     use super::{FieldLines, place};
 
@@ -116,12 +120,20 @@ mod tests {
     #[test]
     fn framing_is_left_to_the_library() {
         let plain = [("date", "today"), ("content-length", "5"), ("etag", "\"x\"")];
-        let lines = FieldLines::of(&map(&plain)).expect("nothing but plain fields");
-        assert_eq!(lines.as_bytes(), b"date: today\r\netag: \"x\"\r\n");
-        assert_eq!(FieldLines::of(&map(&[("etag", "\"x\"")])), None);
+        assert!(FieldLines::beside_framing(&map(&plain)).is_some());
+        assert_eq!(FieldLines::beside_framing(&map(&plain[1..])), None);
         for name in ["connection", "transfer-encoding", "trailer", "upgrade"] {
-            assert_eq!(FieldLines::of(&map(&[("date", "today"), (name, "x")])), None, "{name}");
+            let fields = map(&[("date", "today"), (name, "x")]);
+            assert_eq!(FieldLines::beside_framing(&fields), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_line_is_a_name_and_a_value() {
+        let mut lines = FieldLines::new();
+        lines.push(&header::ETAG, &HeaderValue::from_static("\"x\""));
+        lines.push_visible(&header::AGE, b"5");
+        assert_eq!(lines.as_bytes(), b"etag: \"x\"\r\nage: 5\r\n");
     }
 
     #[test]

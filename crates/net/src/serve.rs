@@ -19,19 +19,12 @@ use crate::body::{BodyError, RequestBody};
 use crate::connection::Connection;
 use crate::refusal::Refusal;
 use crate::settings::Settings;
+use crate::socket::UNSENT_BYTES;
 use crate::tasks::Tasks;
 use crate::worker::{self, Core, Listener};
 
 /// How long a worker that ended waits for blocking calls (name look-ups) before it leaves them.
 const BLOCKING_LIMIT: Duration = Duration::from_millis(100);
-
-/// How much of a response the kernel takes before it can send it (TCP_NOTSENT_LOWAT). Without it, a
-/// client that asks for much and reads nothing has the kernel copy megabytes, and a thousand of
-/// them bring it to its limit of memory for TCP, where everyone waits (`cargo xtask bench slow`).
-/// It says nothing of bytes in flight, so it is no limit of throughput; but each piece is a write.
-/// 1 MiB to one of 20 clients on loopback takes one write without it, 2.4 with 256 KiB, 2.8 with
-/// 128, 3.1 with 64 and 5.6 with 32 (strace).
-const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 
 /// Answers requests. One per worker, cloned per request: put shared parts behind `Rc`.
 pub trait Handler: Clone + 'static {
@@ -264,7 +257,7 @@ fn listen(address: SocketAddr, backlog: i32, is_shared: bool) -> io::Result<std:
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     // Accepted connections inherit it.
-    socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }

@@ -20,7 +20,7 @@ use crate::desk::Desk;
 use crate::drive::{Accepted, drive};
 use crate::serve::Handler;
 use crate::settings::{Http2Limits, Limits, Settings, Timeouts};
-use crate::socket::{SendQueue, Socket};
+use crate::socket::{SendQueue, Socket, Wide};
 use crate::tasks::Tasks;
 use crate::watch::{Cause, Watch};
 
@@ -87,6 +87,7 @@ pub(crate) struct Core<H> {
     pub(crate) date: DateField,
     /// Where the guards of HTTP/1.x put small responses together.
     pub(crate) desk: Desk,
+    wide: Wide,
     timeouts: Timeouts,
     watched: RefCell<Vec<Watched>>,
     connections: Rc<Cell<usize>>,
@@ -113,6 +114,7 @@ impl<H: Handler> Core<H> {
             now: Rc::new(Cell::new(0)),
             date: DateField::new(),
             desk: Desk::default(),
+            wide: Wide::default(),
             timeouts: settings.timeouts,
             watched: RefCell::new(Vec::new()),
             connections: Rc::new(Cell::new(0)),
@@ -303,7 +305,7 @@ fn begin<H: Handler>(
         false => local,
     };
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let stream = Socket::new(stream);
+    let stream = Socket::new(stream, &core.wide);
     let send_queue = stream.send_queue();
     let accepted = Accepted { peer, local, tls: None, is_http2: false, permit, send_queue };
     match tls {

@@ -18,8 +18,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
 use crate::{
-    BodyError, Client, ClientSettings, ClientShared, ClientTls, Connection, Counters, FieldLines,
-    Handler, RequestBody, Running, Server, Settings, Tasks, Worker, refusal,
+    BodyError, Client, ClientSettings, ClientShared, ClientTls, Connection, Counters, Handler,
+    RequestBody, Running, Server, Settings, Tasks, Worker, refusal,
 };
 
 /// Longest that anything in a test may take.
@@ -120,9 +120,11 @@ impl TestHandler {
             }
             "/lines" => {
                 let fields = [(header::DATE, "today"), (header::AGE, "7")];
-                let fields = fields.map(|(name, value)| (name, HeaderValue::from_static(value)));
-                let lines = FieldLines::of(&fields.into_iter().collect()).expect("a date");
-                let is_written = connection.write_lines(|out| out.extend(&lines));
+                let is_written = connection.write_lines(|out| {
+                    for (name, value) in &fields {
+                        out.push(name, &HeaderValue::from_static(value));
+                    }
+                });
                 let length = req.uri().query().and_then(|text| text.parse().ok()).unwrap_or(0);
                 (Response::new(text(vec![b'x'; length])), format!("lines {is_written}"))
             }
