@@ -25,6 +25,8 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The fields that are different in each answer from the store.
 const BLANK_FIELDS: [HeaderName; 3] = [header::AGE, X_REQUEST_ID, CACHE_STATUS];
+const VARY_BY_ENCODING: HeaderValue = HeaderValue::from_static("Accept-Encoding");
+const BYTES: HeaderValue = HeaderValue::from_static("bytes");
 
 /// Gives an answer the form this request asked for.
 pub(crate) fn deliver(
@@ -179,19 +181,16 @@ fn hides_tags(ask: &Ask) -> bool {
 fn whole_fields(object: &Object, varies: bool) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(object.headers.len() + 6);
     // Ours comes after those of caches nearer to the origin.
-    for value in object.headers.get_all(CACHE_STATUS).iter().filter(|value| !value.is_empty()) {
+    for value in nearer_status(object) {
         headers.append(CACHE_STATUS, value.clone());
     }
     for name in BLANK_FIELDS {
         headers.append(name, const { HeaderValue::from_static("") });
     }
-    for (name, value) in object.headers.iter().filter(|(name, _)| !BLANK_FIELDS.contains(name)) {
+    each_field(object, varies, |name, value| {
         headers.append(name, value.clone());
-    }
-    if varies {
-        vary_by_encoding(&mut headers);
-    }
-    add_length(object, object.body.len(), &mut headers);
+    });
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(object.body.len()));
     headers
 }
 
@@ -202,17 +201,34 @@ fn whole_lines(object: &Object, varies: bool, hides: bool) -> Option<FieldLines>
     if object.body.is_empty() {
         return None;
     }
-    let mut fields = HeaderMap::new();
-    for (name, value) in &whole_fields(object, varies) {
-        let is_blank = value.is_empty() && BLANK_FIELDS.contains(name);
-        if !is_blank {
-            fields.append(name, value.clone());
+    let mut lines = FieldLines::beside_framing(&object.headers)?;
+    nearer_status(object).for_each(|value| lines.push(&CACHE_STATUS, value));
+    each_field(object, varies, |name, value| {
+        if !(hides && tags::FIELDS.contains(name)) {
+            lines.push(name, value);
+        }
+    });
+    Some(lines)
+}
+
+/// What caches nearer to the origin have said.
+fn nearer_status(object: &Object) -> impl Iterator<Item = &HeaderValue> {
+    object.headers.get_all(CACHE_STATUS).iter().filter(|value| !value.is_empty())
+}
+
+/// The fields that are the same in all whole answers, but for the length.
+fn each_field(object: &Object, varies: bool, mut give: impl FnMut(&HeaderName, &HeaderValue)) {
+    for (name, value) in &object.headers {
+        if *name != header::CONTENT_LENGTH && !BLANK_FIELDS.contains(name) {
+            give(name, value);
         }
     }
-    if hides {
-        tags::hide(&mut fields);
+    if varies && !says_vary_by_encoding(&object.headers) {
+        give(&header::VARY, &VARY_BY_ENCODING);
     }
-    FieldLines::of(&fields)
+    if is_divisible(object) && !object.headers.contains_key(header::ACCEPT_RANGES) {
+        give(&header::ACCEPT_RANGES, &BYTES);
+    }
 }
 
 /// Answers an OPTIONS that is meant for this node.
@@ -485,9 +501,14 @@ fn add_shared(ask: &Ask, head: &Head, age_s: u32, headers: &mut HeaderMap) {
 /// The fields of a whole body of a known length.
 fn add_length(head: &Head, length: u64, headers: &mut HeaderMap) {
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    if head.status == StatusCode::OK && head.derived.is_none() {
-        headers.entry(header::ACCEPT_RANGES).or_insert(const { HeaderValue::from_static("bytes") });
+    if is_divisible(head) {
+        headers.entry(header::ACCEPT_RANGES).or_insert(BYTES);
     }
+}
+
+/// Whether clients may ask for ranges of it.
+fn is_divisible(head: &Head) -> bool {
+    head.status == StatusCode::OK && head.derived.is_none()
 }
 
 fn varies_by_encoding(ask: &Ask, head: &Head) -> bool {
@@ -496,14 +517,17 @@ fn varies_by_encoding(ask: &Ask, head: &Head) -> bool {
 
 /// Says that the answer depends on Accept-Encoding, once.
 fn vary_by_encoding(headers: &mut HeaderMap) {
-    let said = headers.get_all(header::VARY).iter().any(|value| {
+    if !says_vary_by_encoding(headers) {
+        headers.append(header::VARY, VARY_BY_ENCODING);
+    }
+}
+
+fn says_vary_by_encoding(headers: &HeaderMap) -> bool {
+    headers.get_all(header::VARY).iter().any(|value| {
         value.to_str().is_ok_and(|names| {
             names.split(',').any(|name| name.trim().eq_ignore_ascii_case("accept-encoding"))
         })
-    });
-    if !said {
-        headers.append(header::VARY, const { HeaderValue::from_static("Accept-Encoding") });
-    }
+    })
 }
 
 fn status_value<R>(

@@ -33,7 +33,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use selvedge_policy::{Coding, Meta, Selecting};
 
 use crate::body::{Body, SLICE_BYTES};
-use crate::disk::PAYLOAD_BYTES_MAX;
+use crate::disk::{PAYLOAD_BYTES_MAX, POOLED_BYTES_MIN, POOLED_STEP_BYTES};
 use crate::entry::Entry;
 use crate::head::{BodyId, Derived, Head, compact};
 use crate::memo::Memo;
@@ -170,13 +170,17 @@ const fn coding_number(coding: Coding) -> u8 {
 }
 
 /// Reads what [`encode`] has written; `None` for all other bytes.
-pub(crate) fn decode(payload: &[u8]) -> Option<Entry> {
-    let mut reader = Reader(payload);
+///
+/// A single object keeps views of the payload, which spares the copies. With several, each has
+/// memory of its own: what is left of them must not hold what was removed.
+pub(crate) fn decode(payload: &Bytes) -> Option<Entry> {
+    let mut reader = Reader { rest: payload, shared: None };
     if reader.take::<1>()? != [VERSION] {
         return None;
     }
     let full_key = reader.long()?;
     let (variants, encoded) = (reader.count()?, reader.count()?);
+    reader.shared = (variants + encoded == 1).then_some(payload);
     let mut objects = Vec::new();
     for index in 0..variants + encoded {
         let object = reader.object()?;
@@ -190,8 +194,9 @@ pub(crate) fn decode(payload: &[u8]) -> Option<Entry> {
         read.push(Arc::new(reader.with_body(object)?));
     }
     let encoded = read.split_off(variants);
-    let is_whole = variants > 0 && reader.0.is_empty();
-    let entry = is_whole.then(|| Entry::recalled(full_key, read, encoded))?;
+    let is_whole = variants > 0 && reader.rest.is_empty();
+    let beside = if reader.shared.is_some() { beside_bytes(payload.len()) } else { 0 };
+    let entry = is_whole.then(|| Entry::recalled(full_key, read, encoded, beside))?;
     entry.has_all_sources().then_some(entry)
 }
 
@@ -203,18 +208,28 @@ struct Bodiless {
     is_inline: bool,
 }
 
-struct Reader<'a>(&'a [u8]);
+/// What a buffer that a payload was read into holds beside the fields and the body of its object,
+/// at most: the record's header, names and times, and room at its end.
+fn beside_bytes(payload_bytes: usize) -> usize {
+    512 + if payload_bytes < POOLED_BYTES_MIN { 0 } else { POOLED_STEP_BYTES }
+}
+
+struct Reader<'a> {
+    rest: &'a [u8],
+    /// What the rest is a view of, if views of it may be kept.
+    shared: Option<&'a Bytes>,
+}
 
 impl<'a> Reader<'a> {
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (taken, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
+        let (taken, rest) = self.rest.split_first_chunk::<N>()?;
+        self.rest = rest;
         Some(*taken)
     }
 
     fn slice(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
+        let (taken, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
         Some(taken)
     }
 
@@ -261,7 +276,7 @@ impl<'a> Reader<'a> {
         };
         let (revision, started_mono_ms) = (self.number()?, self.number()?);
         let meta = Meta::from_persisted(&self.take()?)?;
-        let selecting = Selecting::take_persisted(&mut self.0)?;
+        let selecting = Selecting::take_persisted(&mut self.rest)?;
         let tags = self.tags()?;
         let headers = self.fields()?;
         let trailers = if self.flag()? { Some(self.fields()?) } else { None };
@@ -290,22 +305,31 @@ impl<'a> Reader<'a> {
 
     fn fields(&mut self) -> Option<HeaderMap> {
         let count = self.count().filter(|count| *count <= FIELDS_MAX)?;
-        let mut fields = HeaderMap::new();
+        // A field takes 7 bytes at least.
+        let mut fields = HeaderMap::with_capacity(count.min(self.rest.len() / 7));
         for _ in 0..count {
             let length = self.count()?;
             let name = HeaderName::from_lowercase(self.slice(length)?).ok()?;
-            let mut value = HeaderValue::from_bytes(self.long()?).ok()?;
+            let value = self.long()?;
+            let mut value = match self.shared {
+                Some(shared) => HeaderValue::from_maybe_shared(shared.slice_ref(value)).ok()?,
+                None => HeaderValue::from_bytes(value).ok()?,
+            };
             value.set_sensitive(self.flag()?);
             fields.try_append(name, value).ok()?;
         }
-        Some(compact(&fields))
+        Some(if self.shared.is_some() { fields } else { compact(&fields) })
     }
 
     fn with_body(&mut self, object: Bodiless) -> Option<Object> {
         let Bodiless { head, trailers, length, is_inline } = object;
         let body = if is_inline {
             let length = usize::try_from(length).ok().filter(|it| *it <= SLICE_BYTES)?;
-            Body::copied(self.slice(length)?)
+            let bytes = self.slice(length)?;
+            match self.shared {
+                Some(shared) if length > 0 => Body::from_slices(vec![shared.slice_ref(bytes)]),
+                _ => Body::copied(bytes),
+            }
         } else {
             Body::apart(head.body_id, length)
         };

@@ -21,6 +21,8 @@ pub struct Entry {
     encoded: Vec<Arc<Object>>,
     pass_until_mono_ms: u64,
     checked: Checked,
+    /// Memory that its objects keep beside what they know of.
+    beside_bytes: usize,
     /// What it weighs in the map; set when it is put there.
     weight: u64,
 }
@@ -36,17 +38,19 @@ impl Entry {
             encoded: Vec::new(),
             pass_until_mono_ms: 0,
             checked: Checked(AtomicU64::new(u64::MAX)),
+            beside_bytes: 0,
             weight: 0,
         }
     }
 
-    /// An entry that comes back from disk.
+    /// An entry that comes back from disk, whose objects keep that memory beside what they know of.
     pub(crate) fn recalled(
         full_key: &[u8],
         variants: Vec<Arc<Object>>,
         encoded: Vec<Arc<Object>>,
+        beside_bytes: usize,
     ) -> Self {
-        let mut entry = Self { variants, encoded, ..Self::new(full_key) };
+        let mut entry = Self { variants, encoded, beside_bytes, ..Self::new(full_key) };
         let oldest = entry.objects().map(|object| object.revision).min();
         entry.lower_checked(oldest.unwrap_or(u64::MAX));
         entry
@@ -169,7 +173,7 @@ impl Entry {
         let objects = self.variants.iter().chain(&self.encoded);
         let lists = (self.variants.capacity() + self.encoded.capacity()) * size_of::<usize>();
         let fixed = size_of::<Self>() + self.full_key.len() + 4 * ALLOCATION + MAP_COST;
-        fixed + lists + objects.map(|object| object.cost()).sum::<usize>()
+        fixed + lists + self.beside_bytes + objects.map(|object| object.cost()).sum::<usize>()
     }
 
     /// Whether nothing is left to say.

@@ -45,6 +45,8 @@ mod volume;
 pub use counters::DiskCounters;
 pub use disks::{Disks, SiteBytes, Totals};
 pub use found::{Found, PendingRead, ReadError, ReadOutcome};
+pub(crate) use header::BLOCK_BYTES;
+pub(crate) use pool::{POOLED_BYTES_MIN, POOLED_STEP_BYTES};
 pub use record::{Kind, PAYLOAD_BYTES_MAX, Record, RecordHead};
 pub use removal::Removal;
 pub use report::{DiskReport, OpenReport};

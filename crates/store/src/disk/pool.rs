@@ -12,6 +12,9 @@ use crate::lock::lock;
 /// Shorter buffers are cheap to make.
 pub(crate) const POOLED_BYTES_MIN: usize = 16 << 10;
 
+/// Lengths of buffers are multiples of this, so that there are few different ones.
+pub(crate) const POOLED_STEP_BYTES: usize = 4 << 10;
+
 /// Buffers kept for later, in number; each is at most a record long.
 const SPARE_MAX: usize = 16;
 
@@ -22,14 +25,15 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// A buffer of so many bytes, with anything in it. It takes at most a quarter more memory.
+    /// A buffer of so many bytes, with anything in it. It takes up to a step more memory.
     pub(crate) fn take(self: &Arc<Self>, bytes: usize) -> Buffer {
+        let length = bytes.next_multiple_of(POOLED_STEP_BYTES);
         let mut spare = lock(&self.spare);
         // The one used last is most likely in the caches still.
-        let fits = |buffer: &Vec<u8>| (bytes..=bytes + bytes / 4).contains(&buffer.len());
-        let found = spare.iter().rposition(fits).map(|at| spare.swap_remove(at));
+        let found = spare.iter().rposition(|buffer| buffer.len() == length);
+        let found = found.map(|at| spare.swap_remove(at));
         drop(spare);
-        let buffer = found.unwrap_or_else(|| vec![0; bytes]);
+        let buffer = found.unwrap_or_else(|| vec![0; length]);
         Buffer { buffer, used: bytes, pool: self.clone() }
     }
 }
@@ -88,8 +92,8 @@ mod tests {
         assert_ne!(pool.take(100_000).as_ref().as_ptr(), place);
         assert_eq!(part, [7; 10][..]);
         drop(part);
-        let again = pool.take(90_000);
-        assert_eq!((again.as_ref().as_ptr(), again.as_ref().len()), (place, 90_000));
+        let again = pool.take(99_000);
+        assert_eq!((again.as_ref().as_ptr(), again.as_ref().len()), (place, 99_000));
         assert_ne!(pool.take(10_000).as_ref().as_ptr(), place);
     }
 
