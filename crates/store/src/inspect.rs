@@ -144,7 +144,7 @@ impl Store {
             return Some(piece.first()..piece.end());
         }
         let found = self.tier.as_ref()?.disks().peek(id.key().0)?;
-        let header = found.read(0..PIECE_HEADER_BYTES as u32).bytes().await.ok()?;
+        let header = found.read(0..PIECE_HEADER_BYTES).bytes().await.ok()?;
         let part = Piece::read_header(id, &header)?;
         Some(id.first() + part.start as u64..id.first() + part.end as u64)
     }

@@ -59,7 +59,7 @@ pub struct Piece {
 }
 
 /// Length of what a record of a piece begins with, in bytes.
-pub(crate) const PIECE_HEADER_BYTES: usize = 32;
+pub(crate) const PIECE_HEADER_BYTES: u32 = 32;
 
 impl Piece {
     /// The bytes from `start` on of a slice; `None` if they are none or go beyond it.
@@ -118,7 +118,7 @@ impl Piece {
 
     /// What a record of it begins with.
     pub(crate) fn header(&self) -> Bytes {
-        let mut header = BytesMut::with_capacity(PIECE_HEADER_BYTES);
+        let mut header = BytesMut::with_capacity(PIECE_HEADER_BYTES as usize);
         header.put_u128_le(self.id.body.0);
         header.put_u64_le(self.id.index);
         header.put_u32_le(self.start as u32);

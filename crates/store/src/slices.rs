@@ -5,13 +5,14 @@ use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use selvedge_policy::KeyParts;
 
 use crate::counters::Counters;
-use crate::disk::{Found, PendingRead, ReadError, ReadOutcome};
+use crate::disk::{BLOCK_BYTES, Found, PendingRead, ReadError, ReadOutcome};
 use crate::head::BodyId;
 use crate::lock::lock;
 use crate::slice::{PIECE_HEADER_BYTES, Piece, SliceId};
@@ -36,7 +37,7 @@ impl Store {
             return SliceFound::Memory(piece);
         }
         match self.tier.as_ref().and_then(|tier| tier.disks().find(id.key().0)) {
-            Some(found) => SliceFound::Disk(DiskSlice::new(id, found)),
+            Some(found) => SliceFound::Disk(DiskSlice::new(id, found, self.step_bytes())),
             None => SliceFound::Missing,
         }
     }
@@ -50,6 +51,15 @@ impl Store {
     pub fn has_slice(&self, id: SliceId) -> bool {
         self.memory.slice(id).is_some()
             || self.tier.as_ref().is_some_and(|tier| tier.disks().has(id.key().0))
+    }
+
+    /// How much a reader takes from disk at a time: long steps cost less (1 MiB of a hit took 30 %
+    /// less CPU in steps of 512 KiB than in steps of 128), but a client that reads nothing holds
+    /// one.
+    fn step_bytes(&self) -> u32 {
+        let readers = self.readers.load(Relaxed).max(1);
+        let share = (STEPS_BYTES / readers).clamp(STEP_BYTES.0, STEP_BYTES.1);
+        share - share % BLOCK
     }
 
     /// Whether somebody reads a body slice by slice.
@@ -92,6 +102,7 @@ pub struct Reading {
 impl Reading {
     /// Begins to read a body.
     pub fn of(store: &Arc<Store>, body: BodyId) -> Self {
+        store.readers.fetch_add(1, Relaxed);
         *lock(&store.readings).entry(body).or_default() += 1;
         Self { store: store.clone(), body }
     }
@@ -110,6 +121,7 @@ impl Clone for Reading {
 
 impl Drop for Reading {
     fn drop(&mut self) {
+        self.store.readers.fetch_sub(1, Relaxed);
         if let Occupied(mut count) = lock(&self.store.readings).entry(self.body) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
@@ -124,13 +136,20 @@ impl Drop for Reading {
 pub struct DiskSlice {
     id: SliceId,
     found: Found,
+    step_bytes: u32,
     /// Which bytes of the body it holds, once its header has been read.
     holds: Option<Range<u64>>,
     pending: Option<PendingRead>,
 }
 
-/// Most bytes of one step.
-const STEP_BYTES: u64 = 256 << 10;
+/// Least and most bytes of a step, but for the last one of a slice.
+const STEP_BYTES: (u32, u32) = (64 << 10, 512 << 10);
+
+/// What the steps of all readers take together, until they are too many for the shortest.
+const STEPS_BYTES: u32 = 64 << 20;
+
+/// A block that is read is checked as a whole.
+const BLOCK: u32 = BLOCK_BYTES as u32;
 
 /// What a step of a reading from disk came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,37 +163,55 @@ pub enum DiskStep {
 }
 
 impl DiskSlice {
-    fn new(id: SliceId, found: Found) -> Self {
-        Self { id, found, holds: None, pending: None }
+    fn new(id: SliceId, found: Found, step_bytes: u32) -> Self {
+        Self { id, found, step_bytes, holds: None, pending: None }
     }
 
-    /// The bytes from this offset of the body on, up to `until` and not more than a step. Until
-    /// it is ready it must be asked for the same.
+    /// The bytes from this offset of the body on, up to `until` and about a step at most. Until it
+    /// is ready it must be asked for the same.
     pub fn poll_step(&mut self, offset: u64, until: u64, cx: &mut Context<'_>) -> Poll<DiskStep> {
-        let holds = match &self.holds {
-            Some(holds) => holds.clone(),
-            None => {
-                let header = ready!(self.poll_read(0..PIECE_HEADER_BYTES as u32, cx));
-                let range = header.ok().and_then(|bytes| Piece::read_header(self.id, &bytes));
-                let Some(range) = range else { return Poll::Ready(DiskStep::Lost) };
-                let first = self.id.first();
-                let holds = first + range.start as u64..first + range.end as u64;
-                self.holds = Some(holds.clone());
-                holds
-            }
-        };
+        let Some(holds) = self.holds.clone() else { return self.poll_first(offset, until, cx) };
         if !holds.contains(&offset) {
             return Poll::Ready(DiskStep::Holds(holds));
         }
-        let end = until.min(holds.end).min(offset + STEP_BYTES);
         // Both are within a slice.
-        let at = |place: u64| (place - holds.start) as u32 + PIECE_HEADER_BYTES as u32;
-        let wanted = end.saturating_sub(offset);
-        let read = ready!(self.poll_read(at(offset)..at(end), cx));
+        let at = |place: u64| (place - holds.start) as u32 + PIECE_HEADER_BYTES;
+        let wanted = at(offset)..self.step_end(at(offset), at(until.min(holds.end)));
+        let length = wanted.len();
+        let read = ready!(self.poll_read(wanted, cx));
         Poll::Ready(match read {
-            Ok(bytes) if bytes.len() as u64 == wanted && wanted > 0 => DiskStep::Bytes(bytes),
+            Ok(bytes) if bytes.len() == length && length > 0 => DiskStep::Bytes(bytes),
             _ => DiskStep::Lost,
         })
+    }
+
+    /// The first step, with the header if it is near.
+    fn poll_first(&mut self, offset: u64, until: u64, cx: &mut Context<'_>) -> Poll<DiskStep> {
+        let first = self.id.first();
+        let near = if offset - first < u64::from(self.step_bytes) { until - first } else { 0 };
+        let near = u32::try_from(near).unwrap_or(u32::MAX).saturating_add(PIECE_HEADER_BYTES);
+        let read = ready!(self.poll_read(0..self.step_end(0, near), cx));
+        let Ok(bytes) = read else { return Poll::Ready(DiskStep::Lost) };
+        let Some(range) = Piece::read_header(self.id, &bytes) else {
+            return Poll::Ready(DiskStep::Lost);
+        };
+        let holds = first + range.start as u64..first + range.end as u64;
+        self.holds = Some(holds.clone());
+        // What was read beside the header, as far as it is what was asked for.
+        let body = bytes.slice(PIECE_HEADER_BYTES as usize..);
+        let end = until.min(holds.start + body.len() as u64);
+        if holds.contains(&offset) && offset < end {
+            let part = (offset - holds.start) as usize..(end - holds.start) as usize;
+            return Poll::Ready(DiskStep::Bytes(body.slice(part)));
+        }
+        self.poll_step(offset, until, cx)
+    }
+
+    /// Where in a record a step ends that begins here and is to go no further than `end`: at a
+    /// multiple of the step, so that no block is read twice, or at the end if that is near.
+    fn step_end(&self, start: u32, end: u32) -> u32 {
+        let full = (start / self.step_bytes + 1) * self.step_bytes;
+        if end.saturating_sub(full) < BLOCK { end } else { full }
     }
 
     fn poll_read(

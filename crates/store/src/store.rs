@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 
@@ -72,6 +72,8 @@ pub struct Store {
     pub(crate) slice_fills: SliceTable,
     /// How many read a body slice by slice.
     pub(crate) readings: Mutex<HashMap<BodyId, u32>>,
+    /// How many those are.
+    pub(crate) readers: AtomicU32,
     settings: Settings,
     pub(crate) budget: Arc<Budget>,
     counters: Arc<Counters>,
@@ -145,6 +147,7 @@ impl Store {
             table: Table::new(),
             slice_fills: SliceTable::default(),
             readings: Mutex::default(),
+            readers: AtomicU32::new(0),
             budget: Arc::new(Budget::new(counters.clone(), settings.fill_bytes_max)),
             settings,
             counters,
