@@ -9,7 +9,7 @@
 
 use std::io;
 
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 
 /// Field lines, each with its line end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,33 +22,35 @@ impl FieldLines {
         Self(Vec::new())
     }
 
-    /// No lines yet, for fields beside which the library writes `Content-Length` alone. `None` if
-    /// they say more about framing, or nothing of the date: then the library must write them all.
+    /// No lines yet, for a response with these fields, beside which the library writes
+    /// `Content-Length` alone. `None` if they say more about framing, or nothing of the date: then
+    /// the library must write them all. Names are in lower case.
     #[must_use]
-    pub fn beside_framing(headers: &http::HeaderMap) -> Option<Self> {
-        let (mut length, mut has_date) = (0, false);
-        for (name, value) in headers {
-            if FRAMING.contains(name) {
+    pub fn beside_framing<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Option<Self> {
+        let (mut length, mut has_date) = (ROOM, false);
+        for (name, value) in fields {
+            if FRAMING.contains(&name) {
                 return None;
             }
-            has_date |= *name == header::DATE;
-            length += name.as_str().len() + value.len() + 4;
+            has_date |= name == b"date";
+            length += name.len() + value.len() + LINE_BYTES;
         }
-        has_date.then(|| Self(Vec::with_capacity(length + ROOM)))
+        has_date.then(|| Self(Vec::with_capacity(length)))
     }
 
-    /// Adds a line, of a field that says nothing about framing.
+    /// Adds a line.
     pub fn push(&mut self, name: &HeaderName, value: &HeaderValue) {
-        debug_assert!(*name != header::CONTENT_LENGTH && !FRAMING.contains(name), "{name}");
-        self.line(name.as_str(), value.as_bytes());
+        self.line(name.as_str().as_bytes(), value.as_bytes());
     }
 
-    /// Adds a line with a value of visible ASCII; one with any other is left out.
-    pub fn push_visible(&mut self, name: &HeaderName, value: &[u8]) {
-        let is_visible = value.iter().fold(true, |all, byte| all & byte.is_ascii_graphic());
-        debug_assert!(is_visible, "a value for {name}");
-        if is_visible {
-            self.line(name.as_str(), value);
+    /// Adds a line of a name and a value that were checked to be such elsewhere. One that could end
+    /// a line is left out.
+    pub fn push_bytes(&mut self, name: &[u8], value: &[u8]) {
+        let ends = |bytes: &[u8]| bytes.iter().fold(false, |any, byte| any | ENDS.contains(byte));
+        let is_sound = !ends(name) && !ends(value);
+        debug_assert!(is_sound, "a value for {}", name.escape_ascii());
+        if is_sound {
+            self.line(name, value);
         }
     }
 
@@ -57,9 +59,10 @@ impl FieldLines {
         self.0.extend_from_slice(&other.0);
     }
 
-    fn line(&mut self, name: &str, value: &[u8]) {
-        self.0.reserve(name.len() + value.len() + 4);
-        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+    fn line(&mut self, name: &[u8], value: &[u8]) {
+        debug_assert!(name != b"content-length" && !FRAMING.contains(&name));
+        self.0.reserve(name.len() + value.len() + LINE_BYTES);
+        for part in [name, b": ", value, b"\r\n"] {
             self.0.extend_from_slice(part);
         }
     }
@@ -89,8 +92,13 @@ impl FieldLines {
 const ROOM: usize = 64;
 
 /// What the library reads when it decides how a response ends.
-const FRAMING: [HeaderName; 4] =
-    [header::CONNECTION, header::TRANSFER_ENCODING, header::TRAILER, header::UPGRADE];
+const FRAMING: [&[u8]; 4] = [b"connection", b"transfer-encoding", b"trailer", b"upgrade"];
+
+/// What a line has beside its name and value.
+const LINE_BYTES: usize = 4;
+
+/// What ends a line, for anybody.
+const ENDS: [u8; 3] = *b"\r\n\0";
 
 /// Where lines go in what the library writes first after it was given their response: before the
 /// empty line that ends it. That is the library's buffer of heads, and the last of them is the
@@ -105,26 +113,22 @@ pub(crate) fn place(heads: &[u8]) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
-    use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+    use http::header::{self, HeaderValue};
 
     use super::{FieldLines, place};
-
-    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
-        let pair = |(name, value): &(&'static str, &'static str)| {
-            (HeaderName::from_static(name), HeaderValue::from_static(value))
-        };
-        fields.iter().map(pair).collect()
-    }
 
     /// What decides where a message ends is never written by us.
     #[test]
     fn framing_is_left_to_the_library() {
+        let lines = |fields: &[(&'static str, &'static str)]| {
+            let fields = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+            FieldLines::beside_framing(fields)
+        };
         let plain = [("date", "today"), ("content-length", "5"), ("etag", "\"x\"")];
-        assert!(FieldLines::beside_framing(&map(&plain)).is_some());
-        assert_eq!(FieldLines::beside_framing(&map(&plain[1..])), None);
+        assert!(lines(&plain).is_some());
+        assert_eq!(lines(&plain[1..]), None);
         for name in ["connection", "transfer-encoding", "trailer", "upgrade"] {
-            let fields = map(&[("date", "today"), (name, "x")]);
-            assert_eq!(FieldLines::beside_framing(&fields), None, "{name}");
+            assert_eq!(lines(&[("date", "today"), (name, "x")]), None, "{name}");
         }
     }
 
@@ -132,8 +136,14 @@ mod tests {
     fn a_line_is_a_name_and_a_value() {
         let mut lines = FieldLines::new();
         lines.push(&header::ETAG, &HeaderValue::from_static("\"x\""));
-        lines.push_visible(&header::AGE, b"5");
+        lines.push_bytes(b"age", b"5");
         assert_eq!(lines.as_bytes(), b"etag: \"x\"\r\nage: 5\r\n");
+    }
+
+    #[test]
+    #[should_panic(expected = "a value for x")]
+    fn what_would_end_a_line_is_no_value() {
+        FieldLines::new().push_bytes(b"x", b"1\r\ny: 2");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! (TCP_NOTSENT_LOWAT). With no limit, a client that asks for much and reads nothing has the kernel
 //! copy megabytes, and a thousand of them bring it to its limit of memory for TCP, where everyone
 //! waits (`cargo xtask bench slow`). With a low one, a long response takes many writes and as many
-//! wake-ups: 1 MiB cost 397 us of CPU with 128 KiB, 270 with 512 KiB, 218 with 1 MiB and 249 with no
+//! wake-ups: 1 MiB cost 397 us of CPU with 128 KiB, 270 with 512, 218 with 1 MiB and 249 without a
 //! limit, beside 269 to 344 of nginx (`cargo xtask bench hit --work MiB`). So every connection
 //! begins with the low one, and some of those that have proven to read get the high one.
 

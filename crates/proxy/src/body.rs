@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use selvedge_net::{BodyError, UpstreamBody};
-use selvedge_store::{BodySlices, FillReader};
+use selvedge_store::{BodySlices, Fields, FillReader};
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,9 +28,9 @@ pub(crate) enum Source {
     /// Slices of a stored body.
     Slices(BodySlices),
     /// A stored body that ends with trailers: its length is not announced, so that they can follow.
-    Trailed(BodySlices, Option<Arc<HeaderMap>>),
+    Trailed(BodySlices, Option<Arc<Fields>>),
     /// Bytes of a body whose slices are stored one by one, and the trailers at its end.
-    Sliced(Box<SliceReader>, Option<Arc<HeaderMap>>),
+    Sliced(Box<SliceReader>, Option<Arc<Fields>>),
     /// The parts of a multipart/byteranges answer.
     Parts(Parts),
     /// A body that is still arriving from the next hop.
@@ -100,11 +100,15 @@ impl Source {
             Self::Slices(slices) => Poll::Ready(slices.next().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Trailed(slices, trailers) => Poll::Ready(match slices.next() {
                 Some(bytes) => Some(Ok(Frame::data(bytes))),
-                None => trailers.take().map(|fields| Ok(Frame::trailers((*fields).clone()))),
+                None => {
+                    trailers.take().map(|fields| Ok(Frame::trailers(HeaderMap::clone(&fields))))
+                }
             }),
             Self::Sliced(reader, trailers) => Poll::Ready(match ready!(reader.poll_next(cx)) {
                 Some(bytes) => Some(bytes.map(Frame::data)),
-                None => trailers.take().map(|fields| Ok(Frame::trailers((*fields).clone()))),
+                None => {
+                    trailers.take().map(|fields| Ok(Frame::trailers(HeaderMap::clone(&fields))))
+                }
             }),
             Self::Parts(parts) => parts.poll(cx),
             Self::Fill(part) => part.poll(cx),
@@ -155,7 +159,7 @@ impl FillPart {
                     let trailers = self.reader.trailers();
                     self.left = Some(0);
                     return Poll::Ready(
-                        trailers.map(|fields| Ok(Frame::trailers((*fields).clone()))),
+                        trailers.map(|fields| Ok(Frame::trailers(HeaderMap::clone(&fields)))),
                     );
                 }
             };

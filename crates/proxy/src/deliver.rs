@@ -61,7 +61,7 @@ pub(crate) fn deliver(
             ttl = Some(head.meta.ttl_s(now));
             let age_s = head.meta.age_s(now);
             visit.ledger.age_s = Some(age_s);
-            let mut headers = head.headers.clone();
+            let mut headers = HeaderMap::clone(&head.headers);
             add_shared(ask, head, age_s, &mut headers);
             headers.insert(header::CONTENT_RANGE, place);
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(reader.remaining()));
@@ -131,13 +131,14 @@ fn whole(
         && connection.write_lines(|out| {
             out.extend(lines);
             core.numbers.age(age_s, |age| out.push(&header::AGE, age));
-            out.push_visible(&X_REQUEST_ID, visit.id.as_bytes());
+            out.push_bytes(X_REQUEST_ID.as_str().as_bytes(), visit.id.as_bytes());
             let ttl = Some(object.meta.ttl_s(now));
             status_value(core, trail, ttl, |status| out.push(&CACHE_STATUS, status));
         })
     {
         let source = Stored::Object(object).whole(&object.head);
-        visit.ledger.answered(object.status.as_u16(), &object.headers);
+        let coding = || object.headers.first("content-encoding");
+        visit.ledger.answered(object.status.as_u16(), coding);
         return respond(visit, object.status, HeaderMap::new(), source);
     }
     let mut headers = object.memo.fields(varies, || whole_fields(object, varies)).clone();
@@ -179,17 +180,22 @@ fn hides_tags(ask: &Ask) -> bool {
 /// The fields of a whole answer, with blanks for what is different in each. The blanks come first,
 /// so that they are found first.
 fn whole_fields(object: &Object, varies: bool) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(object.headers.len() + 6);
+    let mut headers = HeaderMap::with_capacity(object.headers.count() + 6);
     // Ours comes after those of caches nearer to the origin.
-    for value in nearer_status(object) {
-        headers.append(CACHE_STATUS, value.clone());
+    for value in nearer_status(object).filter_map(|value| HeaderValue::from_bytes(value).ok()) {
+        headers.append(CACHE_STATUS, value);
     }
     for name in BLANK_FIELDS {
         headers.append(name, const { HeaderValue::from_static("") });
     }
-    each_field(object, varies, |name, value| {
+    for (name, value) in
+        object.headers.iter().filter(|(name, _)| is_same_in_all(name.as_str().as_bytes()))
+    {
         headers.append(name, value.clone());
-    });
+    }
+    for (name, value) in added(object, varies) {
+        headers.append(name, value);
+    }
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(object.body.len()));
     headers
 }
@@ -201,34 +207,39 @@ fn whole_lines(object: &Object, varies: bool, hides: bool) -> Option<FieldLines>
     if object.body.is_empty() {
         return None;
     }
-    let mut lines = FieldLines::beside_framing(&object.headers)?;
-    nearer_status(object).for_each(|value| lines.push(&CACHE_STATUS, value));
-    each_field(object, varies, |name, value| {
-        if !(hides && tags::FIELDS.contains(name)) {
-            lines.push(name, value);
+    let mut lines = FieldLines::beside_framing(object.headers.lines())?;
+    nearer_status(object)
+        .for_each(|value| lines.push_bytes(CACHE_STATUS.as_str().as_bytes(), value));
+    for (name, value) in object.headers.lines().filter(|(name, _)| is_same_in_all(name)) {
+        if !(hides && tags::FIELDS.iter().any(|field| field.as_str().as_bytes() == name)) {
+            lines.push_bytes(name, value);
         }
-    });
+    }
+    added(object, varies).for_each(|(name, value)| lines.push(&name, &value));
     Some(lines)
 }
 
 /// What caches nearer to the origin have said.
-fn nearer_status(object: &Object) -> impl Iterator<Item = &HeaderValue> {
-    object.headers.get_all(CACHE_STATUS).iter().filter(|value| !value.is_empty())
+fn nearer_status(object: &Object) -> impl Iterator<Item = &[u8]> {
+    let fields = object.headers.lines();
+    fields
+        .filter(|(name, value)| *name == CACHE_STATUS.as_str().as_bytes() && !value.is_empty())
+        .map(|it| it.1)
 }
 
-/// The fields that are the same in all whole answers, but for the length.
-fn each_field(object: &Object, varies: bool, mut give: impl FnMut(&HeaderName, &HeaderValue)) {
-    for (name, value) in &object.headers {
-        if *name != header::CONTENT_LENGTH && !BLANK_FIELDS.contains(name) {
-            give(name, value);
-        }
-    }
-    if varies && !says_vary_by_encoding(&object.headers) {
-        give(&header::VARY, &VARY_BY_ENCODING);
-    }
-    if is_divisible(object) && !object.headers.contains_key(header::ACCEPT_RANGES) {
-        give(&header::ACCEPT_RANGES, &BYTES);
-    }
+/// Whether a stored field is the same in all whole answers: no blank, and not the length.
+fn is_same_in_all(name: &[u8]) -> bool {
+    !matches!(name, b"age" | b"x-request-id" | b"cache-status" | b"content-length")
+}
+
+/// What whole answers have beside the stored fields.
+fn added(object: &Object, varies: bool) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let fields = || object.headers.lines();
+    let says_vary = || fields().any(|(name, value)| name == b"vary" && is_by_encoding(value));
+    let vary = (varies && !says_vary()).then_some((header::VARY, VARY_BY_ENCODING));
+    let says_ranges = || object.headers.first("accept-ranges").is_some();
+    let ranges = (is_divisible(object) && !says_ranges()).then_some((header::ACCEPT_RANGES, BYTES));
+    vary.into_iter().chain(ranges)
 }
 
 /// Answers an OPTIONS that is meant for this node.
@@ -370,7 +381,7 @@ fn shared(
             return (StatusCode::PRECONDITION_FAILED, headers, Source::Empty);
         }
     }
-    let mut headers = head.headers.clone();
+    let mut headers = HeaderMap::clone(&head.headers);
     add_shared(ask, head, age_s, &mut headers);
     let length = stored.length(head);
     if let Some(length) = length {
@@ -428,7 +439,7 @@ fn not_modified(ask: &Ask, head: &Head) -> HeaderMap {
     if !ask.arrival.from_node {
         return validate::not_modified_headers(&head.headers);
     }
-    let mut headers = head.headers.clone();
+    let mut headers = HeaderMap::clone(&head.headers);
     headers.remove(header::CONTENT_LENGTH);
     headers
 }
@@ -517,17 +528,16 @@ fn varies_by_encoding(ask: &Ask, head: &Head) -> bool {
 
 /// Says that the answer depends on Accept-Encoding, once.
 fn vary_by_encoding(headers: &mut HeaderMap) {
-    if !says_vary_by_encoding(headers) {
+    let mut values = headers.get_all(header::VARY).iter();
+    if !values.any(|value| is_by_encoding(value.as_bytes())) {
         headers.append(header::VARY, VARY_BY_ENCODING);
     }
 }
 
-fn says_vary_by_encoding(headers: &HeaderMap) -> bool {
-    headers.get_all(header::VARY).iter().any(|value| {
-        value.to_str().is_ok_and(|names| {
-            names.split(',').any(|name| name.trim().eq_ignore_ascii_case("accept-encoding"))
-        })
-    })
+/// Whether a `Vary` names Accept-Encoding.
+fn is_by_encoding(vary: &[u8]) -> bool {
+    let names = vary.split(|byte| *byte == b',');
+    names.map(<[u8]>::trim_ascii).any(|name| name.eq_ignore_ascii_case(b"accept-encoding"))
 }
 
 fn status_value<R>(
@@ -572,7 +582,8 @@ fn send(
     headers: HeaderMap,
     source: Source,
 ) -> Response<Body> {
-    visit.ledger.answered(status.as_u16(), &headers);
+    let coding = || headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
+    visit.ledger.answered(status.as_u16(), coding);
     respond(visit, status, headers, source)
 }
 

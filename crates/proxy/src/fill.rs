@@ -277,7 +277,7 @@ fn renew(
         Freshened::LastUse(headers, why) => {
             writer.pass(remember_for(ask, why), core.node.now());
             core.node.store.remove(ask.key, &ask.full_key, object);
-            Arc::new(object.with_fields(headers))
+            Arc::new(object.with_fields(&headers))
         }
         Freshened::Refetch => Arc::clone(object),
     }

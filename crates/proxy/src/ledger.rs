@@ -161,13 +161,11 @@ impl Ledger {
     }
 
     /// Notes the head that is about to be sent.
-    pub(crate) fn answered(&mut self, status: u16, headers: &HeaderMap) {
+    pub(crate) fn answered<'a>(&mut self, status: u16, coding: impl FnOnce() -> Option<&'a [u8]>) {
         self.status = status;
         if let Some(line) = &mut self.line {
-            line.encoding = headers
-                .get(header::CONTENT_ENCODING)
-                .and_then(|coding| coding.to_str().ok())
-                .map(str::to_owned);
+            line.encoding =
+                coding().and_then(|coding| str::from_utf8(coding).ok()).map(str::to_owned);
         }
     }
 

@@ -171,13 +171,13 @@ impl FieldRules {
 
 impl Compress {
     /// Whether a body of this type, and of this length if it is known, is worth compressing.
-    pub(crate) fn wants(&self, content_type: Option<&HeaderValue>, length: Option<u64>) -> bool {
+    pub(crate) fn wants(&self, content_type: Option<&[u8]>, length: Option<u64>) -> bool {
         if self.codings.is_empty()
             || length.is_some_and(|bytes| !(self.bytes_min..=self.bytes_max).contains(&bytes))
         {
             return false;
         }
-        let Some(Ok(content_type)) = content_type.map(HeaderValue::to_str) else { return false };
+        let Some(Ok(content_type)) = content_type.map(str::from_utf8) else { return false };
         let essence = content_type.split(';').next().unwrap_or("").trim();
         let lower;
         let essence = if essence.bytes().any(|byte| byte.is_ascii_uppercase()) {

@@ -41,8 +41,8 @@ pub(crate) fn is_encodable(ask: &Ask, head: &Head) -> bool {
             head.status == StatusCode::OK
                 && head.derived.is_none()
                 && !head.meta.no_transform()
-                && !head.headers.contains_key(header::CONTENT_ENCODING)
-                && ask.site.compress.wants(head.headers.get(header::CONTENT_TYPE), head.length)
+                && head.headers.first("content-encoding").is_none()
+                && ask.site.compress.wants(head.headers.first("content-type"), head.length)
         })
 }
 

@@ -22,20 +22,21 @@
 //! | 42 | freshness (`policy::Meta`) |
 //! | n | what selects it (`policy::Selecting`) |
 //! | 2 + 8n | tags |
-//! | 2 + n | fields, each: 2 + n name, 4 + n value, 1 whether it is sensitive |
+//! | 2 + n | number of fields, fields (`fields.rs`) |
 //! | 1 (+ 2 + n) | whether there are trailers; their fields |
 //! | then | the bodies of form 0, in the order of the objects |
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
 use selvedge_policy::{Coding, Meta, Selecting};
 
 use crate::body::{Body, SLICE_BYTES};
 use crate::disk::{PAYLOAD_BYTES_MAX, POOLED_BYTES_MIN, POOLED_STEP_BYTES};
 use crate::entry::Entry;
-use crate::head::{BodyId, Derived, Head, compact};
+use crate::fields::Fields;
+use crate::head::{BodyId, Derived, Head};
 use crate::memo::Memo;
 use crate::object::Object;
 
@@ -139,14 +140,9 @@ fn push_object(out: &mut Vec<u8>, object: &Object, is_inline: bool) -> Option<()
     }
 }
 
-fn push_fields(out: &mut Vec<u8>, fields: &HeaderMap) -> Option<()> {
-    push_count(out, fields.len()).filter(|()| fields.len() <= FIELDS_MAX)?;
-    for (name, value) in fields {
-        push_count(out, name.as_str().len())?;
-        out.extend_from_slice(name.as_str().as_bytes());
-        push_long(out, value.as_bytes())?;
-        out.push(u8::from(value.is_sensitive()));
-    }
+fn push_fields(out: &mut Vec<u8>, fields: &Fields) -> Option<()> {
+    push_count(out, fields.count()).filter(|()| fields.count() <= FIELDS_MAX)?;
+    out.extend_from_slice(fields.raw());
     Some(())
 }
 
@@ -203,7 +199,7 @@ pub(crate) fn decode(payload: &Bytes) -> Option<Entry> {
 /// An object whose body has not been read yet.
 struct Bodiless {
     head: Head,
-    trailers: Option<HeaderMap>,
+    trailers: Option<Fields>,
     length: u64,
     is_inline: bool,
 }
@@ -303,38 +299,33 @@ impl<'a> Reader<'a> {
         Some(tags.filter_map(number).collect())
     }
 
-    fn fields(&mut self) -> Option<HeaderMap> {
+    fn fields(&mut self) -> Option<Fields> {
         let count = self.count().filter(|count| *count <= FIELDS_MAX)?;
-        // A field takes 7 bytes at least.
-        let mut fields = HeaderMap::with_capacity(count.min(self.rest.len() / 7));
-        for _ in 0..count {
-            let length = self.count()?;
-            let name = HeaderName::from_lowercase(self.slice(length)?).ok()?;
-            let value = self.long()?;
-            let mut value = match self.shared {
-                Some(shared) => HeaderValue::from_maybe_shared(shared.slice_ref(value)).ok()?,
-                None => HeaderValue::from_bytes(value).ok()?,
-            };
-            value.set_sensitive(self.flag()?);
-            fields.try_append(name, value).ok()?;
-        }
-        Some(if self.shared.is_some() { fields } else { compact(&fields) })
+        let shared = self.shared;
+        Fields::take(&mut self.rest, count, |raw| kept(shared, raw))
     }
 
     fn with_body(&mut self, object: Bodiless) -> Option<Object> {
         let Bodiless { head, trailers, length, is_inline } = object;
         let body = if is_inline {
             let length = usize::try_from(length).ok().filter(|it| *it <= SLICE_BYTES)?;
-            let bytes = self.slice(length)?;
-            match self.shared {
-                Some(shared) if length > 0 => Body::from_slices(vec![shared.slice_ref(bytes)]),
-                _ => Body::copied(bytes),
+            match self.slice(length)? {
+                [] => Body::default(),
+                bytes => Body::from_slices(vec![kept(self.shared, bytes)]),
             }
         } else {
             Body::apart(head.body_id, length)
         };
-        let trailers = trailers.filter(|fields| !fields.is_empty()).map(Arc::new);
+        let trailers = trailers.filter(|fields| fields.count() > 0).map(Arc::new);
         Some(Object { head: Arc::new(head), body, trailers })
+    }
+}
+
+/// Bytes that outlive the reading.
+fn kept(shared: Option<&Bytes>, bytes: &[u8]) -> Bytes {
+    match shared {
+        Some(shared) => shared.slice_ref(bytes),
+        None => Bytes::copy_from_slice(bytes),
     }
 }
 

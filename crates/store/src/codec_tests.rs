@@ -16,7 +16,7 @@ fn object(vary: &str, value: &str, body: usize, trailers: bool, tags: usize) -> 
     let (status, headers, meta, selecting) = storable_for(&req, resp).into_parts();
     let head = Head {
         status,
-        headers,
+        headers: Fields::of(&headers),
         meta,
         body_id: BodyId::fresh(),
         length: Some(body as u64),
@@ -27,7 +27,7 @@ fn object(vary: &str, value: &str, body: usize, trailers: bool, tags: usize) -> 
         tags: (0..tags as u64).collect(),
         memo: Memo::default(),
     };
-    let trailers = trailers.then(|| Arc::new(fields(&[("x-sum", "1")])));
+    let trailers = trailers.then(|| Arc::new(Fields::of(&fields(&[("x-sum", "1")]))));
     Arc::new(Object { head: Arc::new(head), body: Body::copied(&pattern(body)), trailers })
 }
 

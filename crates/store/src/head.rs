@@ -1,13 +1,11 @@
 //! The head of a response that is stored or being stored.
 //!
-//! Heads are kept small and apart from the network: the values of a parsed head are views of the
-//! connection's read buffer, so they are copied together into one allocation.
+//! Heads are kept small and apart from the network (`fields.rs`).
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
-use bytes::BytesMut;
 use http::header::{
     ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderName, HeaderValue, LAST_MODIFIED,
     VARY,
@@ -15,6 +13,7 @@ use http::header::{
 use http::{HeaderMap, StatusCode};
 use selvedge_policy::{Coding, Meta, Selecting, SiteRules, Storable, VaryPlan, part, tags};
 
+use crate::fields::Fields;
 use crate::fill::Fill;
 use crate::memo::Memo;
 
@@ -51,7 +50,7 @@ pub struct Head {
     /// Status.
     pub status: StatusCode,
     /// Fields that are stored. `Content-Length` is as the source sent it.
-    pub headers: HeaderMap,
+    pub headers: Fields,
     /// Ages and lifetimes.
     pub meta: Meta,
     /// The body that belongs to this head.
@@ -116,7 +115,7 @@ impl Head {
     /// The head of an encoded copy of this head's body.
     pub(crate) fn encoded(&self, coding: Coding, headers: &HeaderMap) -> Self {
         Self {
-            headers: compact(headers),
+            headers: Fields::of(headers),
             body_id: BodyId::fresh(),
             length: None,
             derived: Some(Derived { source: self.body_id, coding }),
@@ -144,7 +143,7 @@ impl Head {
     /// The head of an encoded copy after its source's head was renewed: what describes the
     /// encoded bytes stays, all else is the source's.
     pub(crate) fn following(&self, source: &Self) -> Self {
-        let mut headers = source.headers.clone();
+        let mut headers = HeaderMap::clone(&source.headers);
         for name in REPRESENTATION {
             headers.remove(&name);
             for value in self.headers.get_all(&name) {
@@ -153,7 +152,7 @@ impl Head {
         }
         Self {
             status: source.status,
-            headers,
+            headers: Fields::of(&headers),
             meta: source.meta,
             tags: source.tags.clone(),
             revision: source.revision,
@@ -172,7 +171,8 @@ impl Head {
     pub(crate) fn cost(&self) -> usize {
         size_of::<Self>()
             + ALLOCATION
-            + headers_cost(&self.headers)
+            + self.headers.cost()
+            + 3 * ALLOCATION
             + memo_cost(&self.headers)
             + selecting_cost(&self.selecting)
             + if self.tags.is_empty() { 0 } else { size_of_val(&*self.tags) + ALLOCATION }
@@ -193,35 +193,17 @@ const REPRESENTATION: [HeaderName; 9] = [
 ];
 
 /// The fields to store. Fields for tags that name none would only be in the way.
-fn kept(headers: &HeaderMap, tags: &[u64]) -> HeaderMap {
-    let mut headers = compact(headers);
-    if tags.is_empty() {
-        tags::hide(&mut headers);
-    }
-    headers
-}
-
-/// The same fields in memory of their own: one allocation for all values.
-pub(crate) fn compact(headers: &HeaderMap) -> HeaderMap {
-    let mut all = BytesMut::with_capacity(headers.values().map(HeaderValue::len).sum());
-    headers.values().for_each(|value| all.extend_from_slice(value.as_bytes()));
-    let mut all = all.freeze();
-    let mut compacted = HeaderMap::with_capacity(headers.keys_len());
-    for (name, value) in headers {
-        let copy = HeaderValue::from_maybe_shared(all.split_to(value.len()));
-        let mut copy = copy.unwrap_or_else(|_| value.clone());
-        copy.set_sensitive(value.is_sensitive());
-        compacted.append(name, copy);
-    }
-    compacted
+fn kept(headers: &HeaderMap, tags: &[u64]) -> Fields {
+    let is_kept = |name: &HeaderName| !tags.is_empty() || !tags::FIELDS.contains(name);
+    Fields::of(headers.iter().filter(|(name, _)| is_kept(name)))
 }
 
 /// What the fields and lines in `Memo` cost when they are made: the values of the fields are
 /// shared with the head's own.
-fn memo_cost(headers: &HeaderMap) -> usize {
-    let fields = headers.len() + MEMO_FIELDS;
-    let bytes = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
-    let lines = bytes.sum::<usize>() + MEMO_LINE_BYTES + 2 * ALLOCATION;
+fn memo_cost(headers: &Fields) -> usize {
+    let fields = headers.count() + MEMO_FIELDS;
+    let bytes = headers.text_bytes() + 4 * headers.count();
+    let lines = bytes + MEMO_LINE_BYTES + 2 * ALLOCATION;
     fields * FIELD_COST + fields.next_power_of_two() * 16 + 2 * ALLOCATION + lines
 }
 
@@ -237,13 +219,6 @@ pub(crate) const ALLOCATION: usize = 32;
 const FIELD_COST: usize =
     size_of::<HeaderName>() + size_of::<HeaderValue>() + 4 * size_of::<usize>();
 
-/// Memory that a header map holds, as near as can be known from outside.
-pub(crate) fn headers_cost(headers: &HeaderMap) -> usize {
-    let index = headers.capacity().next_power_of_two() * 8;
-    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    index + headers.capacity().max(headers.len()) * FIELD_COST + bytes + 3 * ALLOCATION
-}
-
 fn selecting_cost(selecting: &Selecting) -> usize {
     let fields = size_of_val(selecting.plan().fields());
     let key = selecting.key().as_bytes().len();
@@ -251,6 +226,6 @@ fn selecting_cost(selecting: &Selecting) -> usize {
 }
 
 /// Trailers in memory of their own, if there are any.
-pub(crate) fn kept_trailers(trailers: Option<HeaderMap>) -> Option<Arc<HeaderMap>> {
-    trailers.filter(|fields| !fields.is_empty()).map(|fields| Arc::new(compact(&fields)))
+pub(crate) fn kept_trailers(trailers: Option<HeaderMap>) -> Option<Arc<Fields>> {
+    trailers.filter(|fields| !fields.is_empty()).map(|fields| Arc::new(Fields::of(&fields)))
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use crate::body::Body;
-use crate::head::{ALLOCATION, Head, headers_cost};
+use crate::fields::Fields;
+use crate::head::{ALLOCATION, Head};
 
 /// A complete stored response. The fields of its head are reached directly.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub struct Object {
     /// All of the body.
     pub body: Body,
     /// Trailer fields, never empty.
-    pub trailers: Option<Arc<HeaderMap>>,
+    pub trailers: Option<Arc<Fields>>,
 }
 
 impl Object {
@@ -26,13 +27,13 @@ impl Object {
     }
 
     /// The same body under other fields, for an answer that is given once and not stored.
-    pub fn with_fields(&self, headers: HeaderMap) -> Self {
-        self.with_head(Head { headers, ..Head::clone(&self.head) })
+    pub fn with_fields(&self, headers: &HeaderMap) -> Self {
+        self.with_head(Head { headers: Fields::of(headers), ..Head::clone(&self.head) })
     }
 
     /// Memory that this object holds.
     pub(crate) fn cost(&self) -> usize {
-        let trailers = self.trailers.as_deref().map_or(0, headers_cost);
+        let trailers = self.trailers.as_deref().map_or(0, Fields::cost);
         size_of::<Self>() + ALLOCATION + self.head.cost() + self.body.cost() + trailers
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::HeaderMap;
 
 use super::Fill;
 use super::readers::ReaderId;
 use super::state::{Phase, Read};
 use crate::error::FillError;
+use crate::fields::Fields;
 use crate::head::Head;
 use crate::lock::lock;
 use crate::object::Object;
@@ -84,7 +84,7 @@ impl FillReader {
     }
 
     /// Trailer fields, known once the end has been read.
-    pub fn trailers(&self) -> Option<Arc<HeaderMap>> {
+    pub fn trailers(&self) -> Option<Arc<Fields>> {
         match &lock(&self.fill.state).phase {
             Phase::Finished { trailers, .. } => trailers.clone(),
             Phase::Answered(object) => object.trailers.clone(),

@@ -20,12 +20,12 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use bytes::Bytes;
-use http::HeaderMap;
 
 use super::budget::Budget;
 use super::gather::{Merge, PIECE_COST};
 use super::readers::{ReaderId, Readers};
 use crate::error::FillError;
+use crate::fields::Fields;
 use crate::head::Head;
 use crate::object::Object;
 
@@ -36,7 +36,7 @@ pub(crate) enum Phase {
     /// The head is there, bytes come.
     Open(Arc<Head>),
     /// All bytes have come; `object` if they are all kept.
-    Finished { head: Arc<Head>, trailers: Option<Arc<HeaderMap>>, object: Option<Arc<Object>> },
+    Finished { head: Arc<Head>, trailers: Option<Arc<Fields>>, object: Option<Arc<Object>> },
     /// A stored object is the answer.
     Answered(Arc<Object>),
     /// The answer is not for sharing.
