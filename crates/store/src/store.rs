@@ -225,6 +225,8 @@ impl Store {
         writers.into_iter().for_each(Waker::wake);
         async move {
             if let Some(removal) = removal {
+                // Whether it is written changes nothing here: a disk that cannot write it is
+                // emptied when it is opened again, and that is settled before this is ready.
                 removal.await;
             }
             stored

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::fs::File;
 use std::io::{Error, ErrorKind, IoSliceMut, Result};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use rustix::fs::FallocateFlags;
 use rustix::io::{Errno, ReadWriteFlags};
@@ -22,6 +23,8 @@ pub(crate) trait Io: Debug + Send + Sync {
     fn sync(&self, file: &File) -> Result<()>;
     /// Gives a file room of its own.
     fn allocate(&self, file: &File, bytes: u64) -> Result<()>;
+    /// Deletes a file. One that is not there is no error.
+    fn delete(&self, path: &Path) -> Result<()>;
 }
 
 /// The operating system's files.
@@ -55,6 +58,13 @@ impl Io for Files {
         match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes) {
             Err(Errno::OPNOTSUPP) => file.set_len(bytes),
             result => Ok(result?),
+        }
+    }
+
+    fn delete(&self, path: &Path) -> Result<()> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
         }
     }
 }

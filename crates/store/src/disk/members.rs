@@ -3,15 +3,18 @@
 //! A disk that was away while others were changed must not come back with what it had: removals
 //! and newer records went elsewhere. So all disks in use carry the same epoch, which rises when one
 //! leaves or joins; at opening, one with a lower epoch is emptied. A disk whose removals could not
-//! be written is not in use in that sense, and if it can be told, its epoch is 0.
+//! be written is not in use in that sense: its superblock is taken away before a removal is
+//! reported as not written, and comes back with the epoch 0, or with the next one when all was
+//! written.
 
 use std::sync::Arc;
 
 use selvedge_policy::KeySeed;
-use tracing::warn;
+use tracing::{error, warn};
 
-use super::superblock::Superblock;
+use super::superblock::{self, Superblock};
 use super::volume::Disk;
+use crate::lock::lock;
 
 /// The epoch of a disk that must be emptied.
 pub(crate) const DISTRUSTED: u64 = 0;
@@ -58,7 +61,7 @@ impl Members {
 
     /// Writes a new epoch when a disk left or came back.
     pub(crate) fn review(&mut self) {
-        if self.disks.iter().all(|member| member.trusted == member.disk.is_trustworthy()) {
+        if self.disks.iter().all(Member::is_settled) {
             return;
         }
         self.epoch += 1;
@@ -68,12 +71,30 @@ impl Members {
         let trusted = self.disks.iter().filter(|member| member.trusted);
         let members = hash_of(trusted.map(|member| member.block.identity));
         for member in &mut self.disks {
-            member.block.members = members;
-            member.block.epoch = if member.trusted { self.epoch } else { DISTRUSTED };
-            let saved = member.block.save(&member.disk.folder, &*member.disk.io);
-            if let Err(error) = saved {
-                let disk = member.disk.folder.display();
-                warn!(%disk, %error, "a cache disk will be emptied when it is opened again");
+            member.save(self.epoch, members);
+        }
+    }
+}
+
+impl Member {
+    /// Whether the superblock says what is so.
+    fn is_settled(&self) -> bool {
+        let trustworthy = self.disk.is_trustworthy();
+        self.trusted == trustworthy && *lock(&self.disk.vouched) == trustworthy
+    }
+
+    fn save(&mut self, epoch: u64, members: u64) {
+        let mut vouched = lock(&self.disk.vouched);
+        // It may have become worse since the others were told of the new epoch.
+        self.trusted = self.trusted && self.disk.is_trustworthy();
+        self.block.members = members;
+        self.block.epoch = if self.trusted { epoch } else { DISTRUSTED };
+        *vouched = self.trusted;
+        if let Err(error) = self.block.save(&self.disk.folder, &*self.disk.io) {
+            let disk = self.disk.folder.display();
+            warn!(%disk, %error, "a cache disk will be emptied when it is opened again");
+            if let Err(error) = superblock::remove(&self.disk.folder, &*self.disk.io) {
+                error!(%disk, %error, "a cache disk may come back with what was removed");
             }
         }
     }

@@ -229,6 +229,7 @@ fn recover_one(
         revision_max: AtomicU64::new(0),
         tells_cached: AtomicBool::new(true),
         owing: AtomicBool::new(false),
+        vouched: Mutex::new(true),
         read_failures: AtomicU32::new(0),
         health: AtomicU8::new(0),
         lock: Mutex::new(Some(candidate.lock)),

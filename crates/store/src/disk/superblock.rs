@@ -106,6 +106,11 @@ impl Superblock {
     }
 }
 
+/// Takes the superblock of a folder away: all that is there is deleted when it is opened again.
+pub(crate) fn remove(folder: &Path, io: &dyn Io) -> std::io::Result<()> {
+    io.delete(&folder.join("superblock"))
+}
+
 /// Puts a new file in the place of an old one: there is always a whole one.
 pub(crate) fn replace(
     folder: &Path,

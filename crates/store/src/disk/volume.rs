@@ -19,6 +19,8 @@ use super::pool::Pool;
 use super::queue::{Op, Queue};
 use super::reader::ReadQueue;
 use super::segment::Segments;
+use super::superblock;
+use crate::lock::lock;
 
 /// Reads that may fail one after another before a disk is given up.
 const READ_FAILURES_MAX: u32 = 16;
@@ -63,6 +65,9 @@ pub(crate) struct Disk {
     pub(crate) tells_cached: AtomicBool,
     /// Removals that could not be written yet.
     pub(crate) owing: AtomicBool,
+    /// Whether the superblock says that the next process may trust what is on this disk. The lock
+    /// is held while that is changed.
+    pub(crate) vouched: Mutex<bool>,
     pub(crate) read_failures: AtomicU32,
     pub(crate) health: AtomicU8,
     /// Keeps other processes off as long as it is open.
@@ -90,6 +95,19 @@ impl Disk {
         if self.health.swap(Health::Lost as u8, AcqRel) != Health::Lost as u8 {
             DiskCounters::add(&self.counters.disks_lost);
             error!(disk = %self.folder.display(), why, "a cache disk is given up");
+            self.distrust();
+        }
+    }
+
+    /// Has the disk emptied when it is opened again, from now on: something that was removed is
+    /// still there, or will be. `Members::review` writes the superblock anew.
+    pub(crate) fn distrust(&self) {
+        let mut vouched = lock(&self.vouched);
+        if std::mem::take(&mut *vouched)
+            && let Err(error) = superblock::remove(&self.folder, &*self.io)
+        {
+            let disk = self.folder.display();
+            error!(%disk, %error, "a cache disk may come back with what was removed");
         }
     }
 
@@ -145,8 +163,13 @@ impl Disk {
         self.owing.store(owing, Release);
     }
 
+    /// Whether removals wait that could not be written.
+    pub(crate) fn is_owing(&self) -> bool {
+        self.owing.load(Acquire)
+    }
+
     /// Whether the next process may trust what is on this disk.
     pub(crate) fn is_trustworthy(&self) -> bool {
-        self.health() != Health::Lost && !self.owing.load(Acquire)
+        self.health() != Health::Lost && !self.is_owing()
     }
 }

@@ -114,14 +114,12 @@ impl Writer {
             for op in others {
                 self.work(op);
             }
-            if !self.owed.is_empty() {
+            if self.disk.is_owing() {
                 self.settle();
             }
-            let written = self.owed.is_empty();
-            for done in self.postponed.drain(..) {
-                // Whoever waited may have gone.
-                let _ = done.send(written);
-            }
+            let written = !self.disk.is_owing();
+            let postponed = std::mem::take(&mut self.postponed);
+            self.answer(postponed, written);
         }
         if !self.disk.queue.is_cut() {
             // What cannot be written has been told.
@@ -232,8 +230,20 @@ impl Writer {
             self.postponed.extend(waiting);
             return;
         }
+        self.answer(waiting, written);
+    }
+
+    /// Tells whether removals are on disk. When they are not, the disk is worth nothing to the next
+    /// process, and that is on disk before anybody goes on.
+    fn answer(&self, waiting: Vec<oneshot::Sender<bool>>, written: bool) {
+        if !written && !waiting.is_empty() {
+            // Also for what has a place already and is in the buffer.
+            self.disk.set_owing(true);
+            self.disk.distrust();
+        }
         for done in waiting {
-            let _ = oneshot::Sender::send(done, written);
+            // Whoever waited may have gone.
+            let _ = done.send(written);
         }
     }
 

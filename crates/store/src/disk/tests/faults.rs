@@ -54,6 +54,7 @@ fn a_disk_that_fails_to_write_goes_read_only_and_comes_back() {
         disks.flush();
         disks.put(record(13, 1, 9000));
         disks.flush();
+        disks.set.beat();
         drop(disks);
         let disks = rig.open();
         let there = |number: &u64| is_right(&disks, *number, 1, 9000);
@@ -83,6 +84,52 @@ fn a_removal_that_was_never_written_empties_the_disk_at_the_next_start() {
     let (disks, report) = rig.open_with_report();
     assert_eq!(report.disks[0].emptied, Some("removals could not be written"));
     assert!(read(&disks, 1).is_none());
+}
+
+/// Also when the process dies at once, when nothing at all can be written, and when the removal is
+/// what the disk fails at first.
+#[test]
+fn a_removal_that_is_reported_as_not_written_never_comes_back() {
+    for (beats, read_only_before) in [(0, true), (0, false), (2, true), (2, false)] {
+        let rig = Rig::new(1, SIZE);
+        let disks = rig.open();
+        disks.put(record(1, 1, 9000));
+        disks.flush();
+        rig.io.plan(|call, _, _, _| match call {
+            Call::Write => Fate::Fail(ENOSPC),
+            _ => Fate::Work,
+        });
+        if read_only_before {
+            disks.put(record(2, 1, 9000));
+            disks.flush();
+        }
+        assert!(!disks.remove(key(1)));
+        (0..beats).for_each(|_| disks.set.beat());
+        drop(disks);
+        rig.io.work();
+        assert!(read(&rig.open(), 1).is_none(), "{beats} {read_only_before}");
+    }
+}
+
+#[test]
+fn a_disk_that_writes_again_before_the_next_beat_keeps_what_it_has() {
+    let rig = Rig::new(1, SIZE);
+    let disks = rig.open();
+    (0..2).for_each(|number| disks.put(record(number, 1, 9000)));
+    disks.flush();
+    rig.io.plan(|call, _, _, _| match call {
+        Call::Write => Fate::Fail(EIO),
+        _ => Fate::Work,
+    });
+    assert!(!disks.remove(key(1)));
+    rig.io.work();
+    disks.set.retry();
+    disks.flush();
+    disks.set.beat();
+    drop(disks);
+    let (disks, report) = rig.open_with_report();
+    assert_eq!((report.disks[0].emptied, report.disks[0].records), (None, 1));
+    assert!(is_right(&disks, 0, 1, 9000) && read(&disks, 1).is_none());
 }
 
 #[test]

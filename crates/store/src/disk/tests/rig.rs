@@ -128,6 +128,7 @@ pub(super) enum Call {
     Read,
     ReadCached,
     Write,
+    Delete,
 }
 
 /// What shall become of a call.
@@ -193,6 +194,13 @@ impl Io for FaultyIo {
     fn allocate(&self, file: &File, bytes: u64) -> Result<()> {
         self.fate(Call::Write, file, 0, 0)?;
         Files.allocate(file, bytes)
+    }
+
+    fn delete(&self, path: &Path) -> Result<()> {
+        if let Ok(file) = File::open(path) {
+            self.fate(Call::Delete, &file, 0, 0)?;
+        }
+        Files.delete(path)
     }
 }
 
