@@ -113,6 +113,11 @@ impl Accounts {
         ids.into_iter().map(|(_, id)| id).collect()
     }
 
+    /// The lowest sequence of any record.
+    pub(crate) fn sequence_min(&self) -> u64 {
+        self.segments.values().map(|account| account.sequence_min).min().unwrap_or(u64::MAX)
+    }
+
     /// Whether a segment but that one may hold a record older than a sequence number.
     pub(crate) fn has_older(&self, sequence: u64, but: u32) -> bool {
         self.segments.iter().any(|(id, account)| *id != but && account.sequence_min < sequence)

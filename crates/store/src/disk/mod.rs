@@ -40,6 +40,7 @@ mod index_tests;
 mod keep_tests;
 #[cfg(test)]
 mod tests;
+mod voids;
 mod volume;
 
 pub use counters::DiskCounters;

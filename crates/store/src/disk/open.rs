@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
+use tracing::warn;
+
 use super::accounts::Accounts;
 use super::buffers::Buffers;
 use super::counters::DiskCounters;
@@ -17,7 +19,9 @@ use super::recover::{Recovered, recover};
 use super::report::{DiskReport, OpenReport};
 use super::segment::{Segments, segment_bytes, segment_count};
 use super::settings::DiskSettings;
-use super::superblock::{Loaded, Refusal, Superblock, take_lock};
+use super::snapshot;
+use super::superblock::{self, Loaded, Refusal, Superblock, take_lock};
+use super::voids;
 use super::volume::Disk;
 
 /// A guess: sizes the memory of what was asked for and is not there.
@@ -62,8 +66,12 @@ pub(crate) fn open(
         }
     }
     unite(settings, &mut candidates, &mut reports, &**io);
+    let members = candidates.len();
     let mut ready = recover_all(settings, candidates, &mut reports, counters, io);
     ready.sort_by_key(|ready| ready.disk.number);
+    if ready.len() < members {
+        leave_behind(&mut ready, &**io);
+    }
     let mut report = OpenReport { disks: reports, ..OpenReport::default() };
     for ready in &ready {
         let disk = &ready.disk;
@@ -124,7 +132,7 @@ fn unite(
         block.key_seed = key_seed;
         block.segment_bytes = segment_bytes(disk.size_bytes);
         block.created_ms = settings.now_ms;
-        let emptied = empty(&disk.path);
+        let emptied = empty(&disk.path, io);
         emptied.map_err(|e| reports[candidate.number].failed = Some(e.to_string())).is_ok()
     });
     // One that cannot be written to is left out, and changes the set once more.
@@ -151,14 +159,12 @@ fn unite(
 }
 
 /// Deletes all that is stored in a folder.
-fn empty(path: &Path) -> std::io::Result<()> {
+fn empty(path: &Path, io: &dyn Io) -> std::io::Result<()> {
     let missing = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
     let segments = std::fs::remove_dir_all(path.join("segments"));
-    let snapshot = std::fs::remove_file(path.join("index.snapshot"));
-    for result in [segments, snapshot] {
-        result.or_else(|error| if missing(&error) { Ok(()) } else { Err(error) })?;
-    }
-    Ok(())
+    segments.or_else(|error| if missing(&error) { Ok(()) } else { Err(error) })?;
+    io.delete(&path.join(snapshot::NAME))?;
+    io.delete(&path.join(voids::NAME))
 }
 
 /// Recovers all disks at the same time.
@@ -195,10 +201,29 @@ fn recover_all(
             Ok((Err(error), _)) => reports[number].failed = Some(error.to_string()),
             Err(_) => reports[number].failed = Some("recovery panicked".into()),
         }
+        if reports[number].failed.is_some() {
+            // It misses what is removed from now on. If this fails, the others' epoch tells.
+            let _ = superblock::remove(&settings.disks[number].path, &**io);
+        }
     }
     ready
 }
 
+/// Gives the disks that are ready a new epoch: another one could not be recovered, and will miss
+/// what is removed from now on.
+fn leave_behind(ready: &mut [Ready], io: &dyn Io) {
+    let members = hash_of(ready.iter().map(|ready| ready.block.identity));
+    for Ready { disk, block, .. } in ready {
+        (block.epoch, block.members) = (block.epoch + 1, members);
+        if let Err(error) = block.save(&disk.folder, io) {
+            let disk = disk.folder.display();
+            warn!(%disk, %error, "a cache disk will be emptied when it is opened again");
+        }
+    }
+}
+
+/// Recovers a disk. One that cannot be, or of which not all that it has removed can be told, begins
+/// anew.
 fn recover_one(
     settings: &DiskSettings,
     candidate: Candidate,
@@ -206,13 +231,43 @@ fn recover_one(
     counters: &Arc<DiskCounters>,
     io: &Arc<dyn Io>,
 ) -> std::io::Result<Ready> {
-    let of = &settings.disks[candidate.number];
-    let block = candidate.block;
+    let Candidate { number, lock, block, .. } = candidate;
+    let path = &settings.disks[number].path;
+    let disk = new_disk(settings, number, &block, counters, io);
+    let (disk, recovered) = match recover(&disk, report) {
+        Ok(recovered) => (disk, recovered),
+        Err(error) => {
+            warn!(disk = %path.display(), %error, "a cache disk cannot be recovered");
+            drop(disk);
+            // Without a superblock the next start does this, should this one not come to its end.
+            superblock::remove(path, &**io)?;
+            empty(path, &**io)?;
+            block.save(path, &**io)?;
+            let emptied = Some("not all that it holds could be taken over");
+            *report = DiskReport { path: path.clone(), emptied, ..DiskReport::default() };
+            let disk = new_disk(settings, number, &block, counters, io);
+            let recovered = recover(&disk, report)?;
+            (disk, recovered)
+        }
+    };
+    *crate::lock::lock(&disk.lock) = Some(lock);
+    Ok(Ready { disk: Arc::new(disk), block, recovered })
+}
+
+/// A disk before it is recovered.
+fn new_disk(
+    settings: &DiskSettings,
+    number: usize,
+    block: &Superblock,
+    counters: &Arc<DiskCounters>,
+    io: &Arc<dyn Io>,
+) -> Disk {
+    let of = &settings.disks[number];
     let count = segment_count(of.size_bytes, block.segment_bytes).unwrap_or(0);
     let segments = Segments::new(&of.path, count, block.segment_bytes, block.identity);
     let records = segments.capacity_bytes() / RECORD_BYTES_MEAN;
-    let disk = Disk {
-        number: candidate.number,
+    Disk {
+        number,
         route: route(&of.path),
         folder: of.path.clone(),
         io: io.clone(),
@@ -232,8 +287,6 @@ fn recover_one(
         vouched: Mutex::new(true),
         read_failures: AtomicU32::new(0),
         health: AtomicU8::new(0),
-        lock: Mutex::new(Some(candidate.lock)),
-    };
-    let recovered = recover(&disk, report)?;
-    Ok(Ready { disk: Arc::new(disk), block, recovered })
+        lock: Mutex::new(None),
+    }
 }

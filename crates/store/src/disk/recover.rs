@@ -1,22 +1,29 @@
 //! Opening one disk: what is on it becomes index, sums and the place where the log goes on.
 //!
-//! 1. Headers of all segments are read; files beyond the size are deleted.
+//! 1. What an earlier start has cut off is deleted. Headers of all segments are read.
 //! 2. The snapshot is loaded. What it says of segments that were reused since is dropped.
 //! 3. Segments that are newer than the snapshot are read header by header, those that were open
-//!    then from where they ended. Without a usable snapshot, all are.
-//! 4. Of several records of a key the one with the highest sequence wins, wherever it lies. Last,
-//!    removals void what has a lower sequence than theirs.
-//! 5. The newest segment of each stream goes on being filled, if it is known where it ends.
+//!    then from where they ended. Without a usable snapshot, or with segments beyond the size, all
+//!    are.
+//! 4. Of several records of a key the one with the highest sequence wins, wherever it lies.
+//! 5. Segments beyond the size are read header by header. What they void in those that stay is
+//!    written down (`voids.rs`), then they are deleted.
+//! 6. Removals, those that were written down too, void what has a lower sequence than theirs.
+//! 7. The newest segment of each stream goes on being filled, if it is known where it ends.
 
 use std::collections::{HashMap, VecDeque};
+use std::io::Error;
+use std::path::PathBuf;
 
 use super::accounts::{Account, Accounts};
+use super::header::Header;
 use super::index::{Index, Place, SHARDS};
 use super::record::Kind;
 use super::report::DiskReport;
 use super::scan::Scan;
-use super::segment::{SegmentHeader, Stream};
+use super::segment::{Adopted, SegmentHeader, Stream};
 use super::snapshot::{self, Head};
+use super::voids::Voids;
 use super::volume::Disk;
 use super::writer::{Filling, Writer};
 use crate::lock::lock;
@@ -32,6 +39,8 @@ struct Recovery<'a> {
     sequence: u64,
     number: u64,
     dropped: HashMap<&'static str, u64>,
+    /// Whether a segment could not be read, in part or at all.
+    unreadable: bool,
 }
 
 /// What the writer has to know of a recovered disk.
@@ -55,18 +64,22 @@ impl Recovered {
 /// Recovers a disk whose index is empty.
 ///
 /// # Errors
-/// The folder cannot be read.
+/// The folder cannot be read, or not all of what a smaller size cuts off can be taken into account.
 pub(crate) fn recover(disk: &Disk, report: &mut DiskReport) -> std::io::Result<Recovered> {
-    let headers = disk.segments.adopt_files(&*disk.io)?;
+    let mut voids = Voids::load(disk)?;
+    voids.finish_cut(disk)?;
+    let Adopted { headers, beyond, unreadable } = disk.segments.adopt_files(&*disk.io)?;
     let number = headers.iter().map(|(_, header)| header.number).max().unwrap_or(0) + 1;
     let mut recovery = Recovery {
         disk,
         report,
         accounts: Accounts::default(),
         removed: HashMap::new(),
-        sequence: 1,
+        // What voided them may be gone, and was the newest: what comes must not be void.
+        sequence: voids.keys.values().max().map_or(1, |sequence| sequence + 1),
         number,
         dropped: HashMap::new(),
+        unreadable,
     };
     let used: HashMap<u32, SegmentHeader> =
         headers.into_iter().filter(|(_, header)| header.stream.is_some()).collect();
@@ -78,8 +91,19 @@ pub(crate) fn recover(disk: &Disk, report: &mut DiskReport) -> std::io::Result<R
             clear(&disk.index);
         }
     }
+    if !beyond.is_empty() {
+        // It knows the newest records alone; those cut off may have voided others.
+        recovery.accounts = Accounts::default();
+    }
     recovery.scan(&used);
-    recovery.apply_removals();
+    if !beyond.is_empty() {
+        recovery.carry(&beyond, &mut voids)?;
+        voids.cut(disk)?;
+    }
+    recovery.apply_removals(&voids);
+    if !recovery.unreadable {
+        voids.forget_before(recovery.accounts.sequence_min(), disk);
+    }
     Ok(recovery.finish())
 }
 
@@ -165,23 +189,33 @@ impl Recovery<'_> {
         // Behind a place that cannot be read there may be more: do not write over it.
         if failed && let Some(account) = self.accounts.segments.get_mut(&id) {
             (account.sealed, account.end) = (true, disk.segments.units());
+            // Nor let go of a removal: what it voids may be there.
+            account.sequence_min = 0;
+            self.unreadable = true;
             self.drop_for("unreadable segment", 1);
         } else if end < disk.segments.units() {
             disk.segments.all[id as usize].set_written(end);
         }
     }
 
-    fn take(&mut self, place: Place, header: &super::header::Header, end: u32) {
+    /// Sees to it that what comes is newer.
+    fn note(&mut self, header: &Header) {
         self.report.records_scanned += 1;
         self.sequence = self.sequence.max(header.sequence + 1);
         self.disk.note_time(header.time_ms);
+        if header.kind != Kind::Tombstone {
+            self.disk.note_revision(header.revision);
+        }
+    }
+
+    fn take(&mut self, place: Place, header: &Header, end: u32) {
+        self.note(header);
         self.accounts.extend(place.segment, end, header);
         if header.kind == Kind::Tombstone {
             let latest = self.removed.entry(header.key).or_default();
             *latest = header.sequence.max(*latest);
             return;
         }
-        self.disk.note_revision(header.revision);
         let old = self.disk.index.get(header.key);
         if old == Some(place) {
             // The snapshot had it already, its sums not.
@@ -199,12 +233,52 @@ impl Recovery<'_> {
     }
 
     /// The header at a place, if it is one of that key.
-    fn header_at(&self, place: Place, key: u128) -> Option<super::header::Header> {
+    fn header_at(&self, place: Place, key: u128) -> Option<Header> {
         self.disk.header_at(place).filter(|header| header.key == key)
     }
 
-    fn apply_removals(&mut self) {
-        for (key, sequence) in std::mem::take(&mut self.removed) {
+    /// Notes what segments beyond the last void in those that stay. All of those were read: what
+    /// is not in the index has no record there.
+    fn carry(&mut self, beyond: &[PathBuf], voids: &mut Voids) -> std::io::Result<()> {
+        if self.unreadable {
+            return Err(Error::other("a smaller size, and a segment that cannot be read"));
+        }
+        let disk = self.disk;
+        voids.keys.retain(|key, _| disk.index.get(*key).is_some());
+        let mut gone = 0;
+        for path in beyond {
+            let Some((of, segment)) = disk.segments.beyond(path, &*disk.io)? else { continue };
+            self.number = self.number.max(of.number + 1);
+            if of.stream.is_none() {
+                continue;
+            }
+            self.report.segments_scanned += 1;
+            let mut scan = Scan::of(&*disk.io, &segment, 1, disk.segments.units());
+            while let Some((_, header)) = scan.next()? {
+                self.note(&header);
+                gone += u64::from(header.kind != Kind::Tombstone);
+                if self.may_void(&header) {
+                    let latest = voids.keys.entry(header.key).or_default();
+                    *latest = header.sequence.max(*latest);
+                }
+            }
+        }
+        self.drop_for("beyond the size", gone);
+        Ok(())
+    }
+
+    /// Whether there may be an older record of its key in a segment that stays.
+    fn may_void(&self, header: &Header) -> bool {
+        let Some(place) = self.disk.index.get(header.key) else { return false };
+        let newest = || self.header_at(place, header.key);
+        header.kind == Kind::Tombstone
+            || header.replaces
+            || newest().is_none_or(|newest| newest.sequence < header.sequence)
+    }
+
+    fn apply_removals(&mut self, voids: &Voids) {
+        let removed = std::mem::take(&mut self.removed);
+        for (&key, &sequence) in removed.iter().chain(&voids.keys) {
             let Some(place) = self.disk.index.get(key) else { continue };
             let header = self.header_at(place, key);
             if header.is_none_or(|header| header.sequence < sequence) {

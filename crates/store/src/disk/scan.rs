@@ -35,7 +35,11 @@ impl<'a> Scan<'a> {
         from: u32,
         end: u32,
     ) -> Self {
-        let segment = &segments.all[id as usize];
+        Self::of(io, &segments.all[id as usize], from, end)
+    }
+
+    /// The same for a segment that need not be one of the disk's any more.
+    pub(crate) fn of(io: &'a dyn Io, segment: &'a Segment, from: u32, end: u32) -> Self {
         let (number, salt) = (segment.number(), segment.salt());
         let (window, window_bytes) = (Vec::new(), WINDOW_BYTES_MIN);
         let (unit, window_at) = (from.max(1), 0);

@@ -15,6 +15,7 @@
 //! no number is ever used twice.
 
 use std::fs::File;
+use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -162,6 +163,17 @@ impl Segment {
     }
 }
 
+/// What is in the folder of the segments.
+#[derive(Debug, Default)]
+pub(crate) struct Adopted {
+    /// The headers of all segments that have one, free ones included.
+    pub(crate) headers: Vec<(u32, SegmentHeader)>,
+    /// Files beyond the last segment, from when the size was larger.
+    pub(crate) beyond: Vec<PathBuf>,
+    /// Whether reading a header failed.
+    pub(crate) unreadable: bool,
+}
+
 /// All segments of a disk.
 #[derive(Debug)]
 pub(crate) struct Segments {
@@ -230,29 +242,64 @@ impl Segments {
         write_full(io, file, &header.encode(self.identity), 0)
     }
 
-    /// Opens the files that are there and deletes those beyond the last segment. Gives the ids and
-    /// headers of all that have one, free ones included.
-    pub(crate) fn adopt_files(&self, io: &dyn Io) -> std::io::Result<Vec<(u32, SegmentHeader)>> {
+    /// Opens the files that are there.
+    pub(crate) fn adopt_files(&self, io: &dyn Io) -> std::io::Result<Adopted> {
         std::fs::create_dir_all(&self.folder)?;
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir(&self.folder)? {
-            let path = entry?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let id = name.strip_suffix(".seg").and_then(|stem| stem.parse::<u32>().ok());
-            let Some(id) = id else { continue };
+        let mut found = Adopted::default();
+        for (id, path) in self.files()? {
             let Some(segment) = self.at(id) else {
-                std::fs::remove_file(&path)?;
+                found.beyond.push(path);
                 continue;
             };
             let file = File::options().read(true).write(true).open(&path)?;
             let mut bytes = [0; UNIT];
             // A header that cannot be read is like none: the segment is free.
-            let read = read_full(io, &file, &mut bytes, 0).unwrap_or(0);
-            let header = SegmentHeader::decode(&bytes[..read], self.identity);
+            let read = read_full(io, &file, &mut bytes, 0).inspect_err(|_| found.unreadable = true);
+            let header = SegmentHeader::decode(&bytes[..read.unwrap_or(0)], self.identity);
             let number = header.map_or(0, |header| header.number);
             segment.adopt(file, number, self.identity, self.units());
-            found.extend(header.map(|header| (id, header)));
+            found.headers.extend(header.map(|header| (id, header)));
         }
         Ok(found)
+    }
+
+    /// A segment beyond the last; `None` when it was never used.
+    ///
+    /// # Errors
+    /// What it is cannot be said.
+    pub(crate) fn beyond(
+        &self,
+        path: &Path,
+        io: &dyn Io,
+    ) -> std::io::Result<Option<(SegmentHeader, Segment)>> {
+        let file = File::open(path)?;
+        let mut bytes = [0; UNIT];
+        let read = read_full(io, &file, &mut bytes, 0)?;
+        if bytes == [0; UNIT] {
+            return Ok(None);
+        }
+        let header = SegmentHeader::decode(&bytes[..read], self.identity);
+        let header =
+            header.ok_or_else(|| Error::new(ErrorKind::InvalidData, "damaged segment header"))?;
+        let segment = Segment::default();
+        segment.adopt(file, header.number, self.identity, self.units());
+        Ok(Some((header, segment)))
+    }
+
+    /// Deletes the files of all segments from that one on.
+    pub(crate) fn delete_from(&self, from: u32, io: &dyn Io) -> std::io::Result<()> {
+        let mut beyond = self.files()?.into_iter().filter(|(id, _)| *id >= from);
+        beyond.try_for_each(|(_, path)| io.delete(&path))
+    }
+
+    fn files(&self) -> std::io::Result<Vec<(u32, PathBuf)>> {
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let id = name.strip_suffix(".seg").and_then(|stem| stem.parse::<u32>().ok());
+            files.extend(id.map(|id| (id, path)));
+        }
+        Ok(files)
     }
 }

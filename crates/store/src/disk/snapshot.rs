@@ -30,6 +30,9 @@ use super::segment::Stream;
 use super::superblock::{VERSION, replace};
 use super::volume::Disk;
 
+/// Name of the file.
+pub(crate) const NAME: &str = "index.snapshot";
+
 const MAGIC: &[u8; 8] = b"SELVSNAP";
 const FIXED_BYTES: usize = 20;
 const WRITE_BYTES: usize = 1 << 20;
@@ -194,8 +197,6 @@ pub(crate) fn load(
     }
     Ok(Some(head))
 }
-
-const NAME: &str = "index.snapshot";
 
 /// A file as a stream.
 struct Source<'a> {

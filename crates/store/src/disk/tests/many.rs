@@ -140,3 +140,30 @@ fn a_disk_that_cannot_read_at_opening_does_not_stop_the_others() {
     disks.flush();
     assert!(is_right(&disks, 1, 2, 10));
 }
+
+/// Whether or not it can be told so itself.
+#[test]
+fn a_disk_that_could_not_be_recovered_does_not_come_back_with_what_it_missed() {
+    for told in [true, false] {
+        let rig = Rig::new(2, SIZE);
+        let disks = rig.open();
+        (0..100).for_each(|number| disks.put(record(number, 1, 1000)));
+        disks.close();
+        let [segments, away, superblock] =
+            ["segments", "away", "superblock"].map(|name| rig.path(1).join(name));
+        let said = std::fs::read(&superblock).unwrap();
+        std::fs::rename(&segments, &away).unwrap();
+        std::fs::write(&segments, b"not a folder").unwrap();
+        let (disks, report) = rig.open_with_report();
+        assert!(report.disks[1].failed.is_some() && report.disks[0].failed.is_none());
+        (0..100).for_each(|number| assert!(disks.remove(key(number))));
+        disks.close();
+        std::fs::remove_file(&segments).unwrap();
+        std::fs::rename(&away, &segments).unwrap();
+        if !told {
+            std::fs::write(&superblock, said).unwrap();
+        }
+        let disks = rig.open();
+        assert!((0..100).all(|number| read(&disks, number).is_none()), "{told}");
+    }
+}

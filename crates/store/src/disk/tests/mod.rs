@@ -7,3 +7,4 @@ mod full;
 mod many;
 mod restart;
 mod rig;
+mod shrink;
