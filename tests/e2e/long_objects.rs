@@ -37,7 +37,9 @@ fn a_long_object_is_stored_on_disk_as_it_comes() {
     });
     becomes(14, "slices", || count(&edge, "store_slices_stored_total"));
     let again = edge.get(HOST, "/long");
-    assert!(again.is_hit("edge-1") && again.body == body);
+    assert!(again.is_hit("edge-1"), "{:?}", again.headers);
+    let other = again.body.iter().zip(&body).position(|(one, other)| one != other);
+    assert_eq!((again.body.len(), other), (body.len(), None));
     is_part(&ranged(&edge, "/long", "bytes=13000000-13000009"), &body, 13_000_000, 13_000_010);
     assert_eq!(asked(&origin, "/long"), ["whole"]);
 }

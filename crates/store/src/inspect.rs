@@ -129,15 +129,6 @@ impl Store {
         codec::decode(&bytes).map(Entry::sealed)
     }
 
-    /// An entry as all purges leave it.
-    fn clean(&self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
-        if self.purges.pass(&entry) {
-            return Some(entry);
-        }
-        let (sifted, _, _) = self.purges.sifted(&entry);
-        Some(sifted).filter(|entry| !entry.is_empty()).map(Entry::sealed)
-    }
-
     /// Which bytes of the body are stored of one slice.
     async fn stored_part(&self, id: SliceId) -> Option<Range<u64>> {
         if let Some(piece) = self.memory.peek_slice(id) {

@@ -4,8 +4,8 @@
 //! it finds it there. One request reads, all others for the same key wait for it. What a recall
 //! brings is dropped if the key was changed while it was read.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, MutexGuard};
 
 use selvedge_policy::Key;
 
@@ -13,6 +13,7 @@ use crate::codec;
 use crate::counters::Counters;
 use crate::disk::{Found, ReadError};
 use crate::entry::Entry;
+use crate::fill::Shard;
 use crate::object::Object;
 use crate::store::Store;
 use crate::tier::{Recalling, Tier};
@@ -38,10 +39,8 @@ impl Store {
                     let entry = self.read(tier, key, full_key, &found).await;
                     let shard = self.shard(key);
                     let answer = leading.end(|current| {
-                        if let Some(entry) = entry.filter(|_| current) {
-                            self.memory.put(key, entry.sealed());
-                        }
-                        self.entry_under(&shard, key, full_key)
+                        let entry = entry.filter(|_| current).map(Entry::sealed);
+                        self.keep_recalled(&shard, key, full_key, entry)
                     });
                     drop(shard);
                     return answer.tell();
@@ -69,12 +68,27 @@ impl Store {
         }
         match tier.begin_recall(key) {
             Recalling::Waiting(entry) => {
-                self.memory.put(key, entry);
-                Err(self.entry_under(&shard, key, full_key))
+                Err(self.keep_recalled(&shard, key, full_key, Some(entry)))
             }
             Recalling::Nothing => Err(None),
             recalling => Ok(recalling),
         }
+    }
+
+    /// Puts an entry into memory. Memory may have no room for it; it answers those who have asked
+    /// all the same.
+    fn keep_recalled(
+        &self,
+        shard: &MutexGuard<'_, Shard>,
+        key: Key,
+        full_key: &[u8],
+        entry: Option<Arc<Entry>>,
+    ) -> Option<Arc<Entry>> {
+        if let Some(entry) = &entry {
+            self.memory.put(key, entry.clone());
+        }
+        let entry = entry.filter(|entry| entry.full_key() == full_key);
+        self.entry_under(shard, key, full_key).or_else(|| self.clean(entry?))
     }
 
     async fn read(&self, tier: &Tier, key: Key, full_key: &[u8], found: &Found) -> Option<Entry> {

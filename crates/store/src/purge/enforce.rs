@@ -89,6 +89,15 @@ impl Store {
         Some(sifted).filter(|entry| !entry.is_empty())
     }
 
+    /// An entry that memory does not hold, as all purges leave it.
+    pub(crate) fn clean(&self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
+        if self.purges.pass(&entry) {
+            return Some(entry);
+        }
+        let (sifted, _, _) = self.purges.sifted(&entry);
+        Some(sifted).filter(|entry| !entry.is_empty()).map(Entry::sealed)
+    }
+
     /// Whether a purge since it began covers what a fill has brought. What was encoded here is as
     /// old as its source, and is stored beside that or not at all.
     pub(crate) fn is_purged(&self, fill: &Fill, object: &Object) -> bool {
