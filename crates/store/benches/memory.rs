@@ -1,5 +1,5 @@
 //! The memory tier's candidates on the path of a hit:
-//! `cargo bench -p selvedge-store --bench memory [-- --json FILE]`.
+//! `cargo bench -p selvedge-store --bench memory [-- --rounds N --json FILE]`.
 //!
 //! Every thread looks keys up as a server does: a few keys are asked for most of the time, all of
 //! them are there, and some share of the operations inserts a new key into the full cache. Rounds
@@ -9,18 +9,21 @@
 use std::fmt::Write as _;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::hint::black_box;
-use std::io::Write as _;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use selvedge_policy::{Exchange, Key, Now, SiteRules, Verdict, judge};
 use selvedge_store::{Begin, Settings, Store, Wanted};
+use support::{Row, Table, median, mix, number, thread_cpu_ns};
+
+#[expect(dead_code, reason = "each benchmark needs only some of it")]
+mod support;
 
 const ENTRIES: u64 = 100_000;
 const WEIGHT: u32 = 64;
 const OPERATIONS: usize = 1_000_000;
-const ROUNDS: usize = 9;
+const ROUNDS: u64 = 9;
 const HIT_NS: f64 = 9_000.0;
 
 /// The hasher of `memory.rs`: a key is a keyed hash already.
@@ -108,16 +111,8 @@ impl<const SHARDS: usize> Candidate for Quick<SHARDS> {
     }
 }
 
-/// SplitMix64: spreads a number over 64 bits.
-fn mix(mut x: u64) -> u64 {
-    x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
-}
-
 fn key(number: u64) -> Key {
-    Key((u128::from(mix(number)) << 64) | u128::from(mix(!number)))
+    Key(support::key(number))
 }
 
 /// Numbers of keys, the low ones far more often (a power law like that of real sites).
@@ -157,20 +152,6 @@ fn round<C: Candidate>(threads: usize, insert_every: usize, salt: u64) -> f64 {
         running.into_iter().map(|t| t.join().expect("a round does not panic")).sum()
     });
     spent / threads as f64
-}
-
-/// CPU time that this thread has used (Linux: first field of its schedstat).
-fn thread_cpu_ns() -> u64 {
-    // The kernel brings the figure up to date when the thread gives way.
-    thread::yield_now();
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("this is Linux");
-    let first = stat.split_whitespace().next().expect("schedstat has fields");
-    first.parse().expect("the first is a number")
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 /// A stored object is looked up and selected through the store.
@@ -234,48 +215,39 @@ impl Whole {
 }
 
 fn main() {
-    let mut table = String::from(
+    let mut table = Table::default();
+    table.line(
         "| threads | inserts | moka ns/op | of a hit | quick_cache ns/op | of a hit \
-         | quick_cache, 2 shards | of a hit |\n|---|---|---|---|---|---|---|---|\n",
+         | quick_cache, 2 shards | of a hit |\n|---|---|---|---|---|---|---|---|",
     );
-    let mut rows = Vec::new();
+    let rounds = number("--rounds", ROUNDS);
     let share = |ns: f64| ns / HIT_NS * 100.0;
     for threads in [1, 2] {
         for (inserts, every) in [("none", 0), ("1 %", 100), ("10 %", 10)] {
             let (mut moka, mut quick, mut two) = (Vec::new(), Vec::new(), Vec::new());
-            for salt in 0..ROUNDS as u64 {
+            for salt in 0..rounds {
                 moka.push(round::<Moka>(threads, every, salt));
                 quick.push(round::<Quick<0>>(threads, every, salt));
                 two.push(round::<Quick<2>>(threads, every, salt));
             }
-            let _ = write!(table, "| {threads} | {inserts} |");
             let (moka, quick, two) = (median(moka), median(quick), median(two));
-            rows.push(format!(
-                "{{\"work\": \"memory map, {threads} threads, inserts {inserts}\", \"measure\": \
-                 \"cpu_per_operation\", \"unit\": \"ns\", \"ours\": {quick:.1}, \"peers\": \
-                 {{\"moka\": {moka:.1}}}, \"aim\": \"<= best peer\", \"met\": {}}}",
-                quick <= moka
-            ));
+            let work = format!("memory map, {threads} threads, inserts {inserts}");
+            let row = Row::new(work, "cpu_per_operation", "ns", quick).beside("moka", moka);
+            table.record(&row.aim("<= best peer", quick <= moka));
+            let mut line = format!("| {threads} | {inserts} |");
             for ns in [moka, quick, two] {
-                let _ = write!(table, " {ns:.0} | {:.1} % |", share(ns));
+                let _ = write!(line, " {ns:.0} | {:.1} % |", share(ns));
             }
-            table.push('\n');
+            table.line(&line);
         }
     }
     let whole = Whole::new();
     for threads in [1, 2] {
-        let ns = median((0..ROUNDS).map(|_| whole.round(threads)).collect());
-        let _ = writeln!(
-            table,
+        let ns = median((0..rounds).map(|_| whole.round(threads)).collect());
+        table.line(&format!(
             "Store::lookup and Entry::select, {threads} threads: {ns:.0} ns, {:.1} % of a hit",
             share(ns),
-        );
+        ));
     }
-    // The harness of `cargo bench` reads standard output.
-    let _ = std::io::stdout().write_all(table.as_bytes());
-    let mut arguments = std::env::args().skip_while(|argument| argument != "--json");
-    if let Some(file) = arguments.nth(1) {
-        let written = std::fs::write(file, format!("[{}]\n", rows.join(",\n")));
-        written.expect("the file can be written");
-    }
+    table.finish();
 }

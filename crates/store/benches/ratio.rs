@@ -8,9 +8,9 @@
 //! `asks` is per object. Object sizes are log-normal, 256 bytes to 256 KiB, 19 KiB on average.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use peers::{Cache, Line, S3Fifo, WTinyLfu};
+use support::Table;
 use trace::{Trace, Work};
 
 #[path = "../src/disk/ghost.rs"]
@@ -24,6 +24,8 @@ mod lock;
 mod log;
 #[path = "ratio/peers.rs"]
 mod peers;
+#[expect(dead_code, reason = "each benchmark needs only some of it")]
+mod support;
 #[path = "ratio/trace.rs"]
 mod trace;
 
@@ -42,17 +44,16 @@ struct Plan {
     objects: u32,
     asks: usize,
     percents: Vec<u64>,
-    json: Option<String>,
 }
 
 impl Plan {
     fn from_args() -> Self {
-        let mut plan =
-            Self { seeds: 1, objects: 300_000, asks: 10, percents: vec![1, 5, 10, 25], json: None };
+        let percents = vec![1, 5, 10, 25];
+        let mut plan = Self { seeds: 1, objects: 300_000, asks: 10, percents };
         let mut args = std::env::args().skip(1);
         while let Some(arg) = args.next() {
             if arg == "--json" {
-                plan.json = args.next();
+                args.next();
             }
             let Some((name, value)) = arg.split_once('=') else { continue };
             let number = || value.parse().unwrap_or_else(|_| panic!("{arg}: not a number"));
@@ -94,7 +95,7 @@ fn run(cache: &mut dyn Cache, trace: &Trace) -> Ratios {
     }
 }
 
-/// One line of the table: means over the seeds.
+/// One line for people: means over the seeds.
 struct Row {
     work: String,
     ours: Ratios,
@@ -150,23 +151,18 @@ impl Row {
             let _ = write!(line, " **{ours:.2}**{met} |");
             peers.iter().for_each(|peer| _ = write!(line, " {peer:.2} |"));
         }
-        line + &format!(" {:.2} |\n", self.written)
+        line + &format!(" {:.2} |", self.written)
     }
 
-    fn json(&self) -> String {
-        let row = |(measure, ours, peers): (&str, f64, [f64; PEERS.len()])| {
-            let named = PEERS.iter().zip(peers);
-            let named: Vec<_> = named.map(|(p, v)| format!("\"{}\": {v:.3}", p.0)).collect();
-            let (aim, named) = (aim(&peers), named.join(", "));
-            format!(
-                "{{\"work\": \"{}\", \"measure\": \"{measure}\", \"unit\": \"%\", \
-                 \"ours\": {ours:.3}, \"peers\": {{{named}}}, \"aim\": \">= {aim:.3}\", \
-                 \"met\": {}}}",
-                self.work,
-                ours >= aim,
-            )
-        };
-        self.measures().map(row).join(",\n  ")
+    /// The same for programs.
+    fn record(&self, table: &mut Table) {
+        for (measure, ours, theirs) in self.measures() {
+            let aim = aim(&theirs);
+            let row = support::Row::new(&self.work, measure, "%", ours);
+            let row = row.aim(format!(">= {aim:.3}"), ours >= aim);
+            let named = PEERS.iter().zip(theirs);
+            table.record(&named.fold(row, |row, (peer, ratio)| row.beside(peer.0, ratio)));
+        }
     }
 }
 
@@ -179,24 +175,19 @@ fn aim(peers: &[f64; PEERS.len()]) -> f64 {
 fn main() {
     let plan = Plan::from_args();
     let names = PEERS.map(|peer| peer.0).join(" | ");
-    let mut table = format!(
-        "| work, size | objects: ours | {names} | bytes: ours | {names} | written/new |\n|{}\n",
+    let mut table = Table::default();
+    table.line(&format!(
+        "| work, size | objects: ours | {names} | bytes: ours | {names} | written/new |\n|{}",
         "---|".repeat(4 + 2 * PEERS.len()),
-    );
-    let mut rows = Vec::new();
+    ));
     for work in Work::all(plan.objects) {
         let traces = (1..=plan.seeds).map(|seed| work.trace(seed, plan.objects, plan.asks));
         let traces: Vec<Trace> = traces.collect();
         for &percent in &plan.percents {
-            rows.push(Row::run(&plan, &work, &traces, percent));
+            let row = Row::run(&plan, &work, &traces, percent);
+            table.line(&row.table_line());
+            row.record(&mut table);
         }
     }
-    rows.iter().for_each(|row| table += &row.table_line());
-    // The harness of `cargo bench` reads standard output.
-    let _ = std::io::stdout().write_all(table.as_bytes());
-    if let Some(file) = plan.json {
-        let json: Vec<_> = rows.iter().map(Row::json).collect();
-        let json = format!("[\n  {}\n]\n", json.join(",\n  "));
-        std::fs::write(file, json).expect("the file can be written");
-    }
+    table.finish();
 }

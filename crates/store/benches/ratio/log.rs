@@ -4,7 +4,8 @@
 use std::collections::VecDeque;
 
 use crate::keep::{Asked, Fate, Keep, Side};
-use crate::peers::{Cache, mix};
+use crate::peers::Cache;
+use crate::support;
 
 /// Segments of a disk: its size divided by this.
 const SEGMENTS: u64 = 128;
@@ -157,5 +158,5 @@ impl Cache for Log<'_> {
 }
 
 fn key(id: u32) -> u128 {
-    u128::from(mix(u64::from(id))) << 64 | u128::from(mix(!u64::from(id)))
+    support::key(u64::from(id))
 }

@@ -1,6 +1,8 @@
 //! The policies that ours is compared with, written plainly: each keeps exact bytes, pays nothing
 //! for metadata, and may evict any object at any time.
 
+use crate::support::mix;
+
 /// Something that is asked for objects and keeps some of them.
 pub(crate) trait Cache {
     /// Asks for an object; true if it was there.
@@ -285,12 +287,4 @@ impl Cache for WTinyLfu<'_> {
         }
         true
     }
-}
-
-/// SplitMix64: spreads a number over 64 bits.
-pub(crate) fn mix(n: u64) -> u64 {
-    let mut x = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }

@@ -1,6 +1,6 @@
 //! What is asked for: made from a seed, so that every run sees the same.
 
-use crate::peers::mix;
+use crate::support::mix;
 
 /// A kind of traffic.
 pub(crate) struct Work {
