@@ -1,39 +1,43 @@
 //! What a hit from disk costs when the page cache has it, and how fast the engine writes beside dd:
-//! `cargo bench -p selvedge-store --bench disk [-- --folder PATH]`.
+//! `cargo bench -p selvedge-store --bench disk [-- --folder PATH] [--json FILE]`.
 //!
 //! Reads: find and read of a whole record, next to a plain pread of as many bytes into a buffer
 //! that is there already, both over what exceeds the CPU's caches, as CPU time. Writes: records of
-//! 1 MiB as they come from fills, and dd with blocks of 1 MiB, each until the data is on the disk.
+//! 1 MiB as they come from fills, and dd with blocks of 1 MiB, each until the data is on the disk,
+//! in alternating rounds that begin with a disk at rest. Medians count.
 
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use bytes::Bytes;
 use selvedge_store::disk::{
     DiskCounters, DiskPath, DiskSettings, Disks, Kind, ReadOutcome, Record,
 };
+use support::{Row, Table, folder, key, median, mix, thread_cpu_ns};
+
+#[expect(dead_code, reason = "each benchmark needs only some of it")]
+mod support;
 
 /// As in the binary.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const ROUNDS: usize = 5;
+const WRITE_ROUNDS: usize = 5;
 const WRITE_MIB: u64 = 512;
+/// What the store writes, by what dd writes.
+const WRITE_PART: f64 = 0.8;
 
-fn key(number: u64) -> u128 {
-    let mix = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (n << 32 | n);
-    u128::from(mix(number + 1)) << 64 | u128::from(mix(!number))
-}
-
-fn open(folder: &Path, size_bytes: u64) -> Disks {
+fn open(folder: &Path, size_bytes: u64) -> (Disks, Arc<DiskCounters>) {
     let disks = vec![DiskPath { path: folder.to_path_buf(), size_bytes }];
     let settings = DiskSettings { disks, key_seed: [7; 16], ..DiskSettings::default() };
-    Disks::open(&settings, Arc::<DiskCounters>::default()).0
+    let counters = Arc::<DiskCounters>::default();
+    (Disks::open(&settings, Arc::clone(&counters)).0, counters)
 }
 
 fn put(disks: &Disks, number: u64, payload: &Bytes) {
@@ -44,40 +48,24 @@ fn put(disks: &Disks, number: u64, payload: &Bytes) {
 
 /// Bytes without a pattern.
 fn noise(bytes: usize) -> Bytes {
-    let mut state = 1u64;
-    let words = std::iter::repeat_with(move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (state >> 33) as u8
-    });
-    words.take(bytes).collect()
-}
-
-/// CPU time that this thread has used (Linux: first field of its schedstat).
-fn thread_cpu_ns() -> u64 {
-    // The kernel brings the figure up to date when the thread gives way.
-    std::thread::yield_now();
-    let stat = fs::read_to_string("/proc/thread-self/schedstat").expect("this is Linux");
-    let first = stat.split_whitespace().next().expect("schedstat has fields");
-    first.parse().expect("its fields are numbers")
+    (0..bytes as u64 / 8).flat_map(|n| mix(n).to_le_bytes()).collect()
 }
 
 /// Median of the nanoseconds of CPU that one of `count` calls takes.
 fn nanoseconds(count: u64, mut work: impl FnMut(u64)) -> f64 {
-    let mut rounds: Vec<f64> = (0..ROUNDS)
-        .map(|_| {
-            let begun = thread_cpu_ns();
-            (0..count).for_each(&mut work);
-            (thread_cpu_ns() - begun) as f64 / count as f64
-        })
-        .collect();
-    rounds.sort_by(f64::total_cmp);
-    rounds[ROUNDS / 2]
+    let round = |_| {
+        let begun = thread_cpu_ns();
+        (0..count).for_each(&mut work);
+        (thread_cpu_ns() - begun) as f64 / count as f64
+    };
+    median((0..ROUNDS).map(round).collect())
 }
 
-fn reads(folder: &Path, text: &mut String) {
-    for (bytes, count) in [(1 << 10, 50_000u64), (64 << 10, 2_000), (1 << 20, 100)] {
+fn reads(folder: &Path, table: &mut Table) {
+    let sizes = [("1 KiB", 1 << 10, 50_000), ("64 KiB", 64 << 10, 2_000), ("1 MiB", 1 << 20, 100)];
+    for (size, bytes, count) in sizes {
         let folder = folder.join(bytes.to_string());
-        let disks = open(&folder, 512 << 20);
+        let (disks, _) = open(&folder, 512 << 20);
         let payload = noise(bytes);
         for number in 0..count {
             put(&disks, number, &payload);
@@ -101,54 +89,76 @@ fn reads(folder: &Path, text: &mut String) {
             file.read_exact_at(&mut buffer, at).expect("it is that long");
         });
         disks.close();
-        *text += &format!("hit of {bytes:>7} bytes {ours:>9.0} ns   plain pread {plain:>9.0} ns\n");
+        let row = Row::new(format!("read of {size}"), "cpu_per_read", "ns", ours);
+        table.row(&row.beside("pread", plain));
     }
 }
 
-fn writes(folder: &Path, text: &mut String) {
+/// MB/s at which the engine and dd write; they take turns in going first.
+fn writes(folder: &Path, table: &mut Table) {
     let piece = noise(1 << 20);
     let (mut ours, mut dd) = (Vec::new(), Vec::new());
-    let rate = |begun: Instant| WRITE_MIB as f64 * 1.048_576 / begun.elapsed().as_secs_f64();
-    for round in 0..3 {
-        let folder = folder.join(format!("write{round}"));
-        let disks = open(&folder, (WRITE_MIB * 5 / 4) << 20);
-        let begun = Instant::now();
-        for number in 0..WRITE_MIB {
-            put(&disks, number, &piece);
-            (number % 32 == 31).then(|| disks.flush());
+    for round in 0..WRITE_ROUNDS {
+        if round % 2 == 0 {
+            dd.push(write_with_dd(folder));
         }
-        disks.flush();
-        rustix::fs::syncfs(File::open(&folder).expect("it is there")).expect("it can be synced");
-        ours.push(rate(begun));
-        drop(disks);
-        let file = folder.join("dd");
-        let begun = Instant::now();
-        let (to, count) = (format!("of={}", file.display()), format!("count={WRITE_MIB}"));
-        let arguments = ["if=/dev/zero", &to, "bs=1M", &count, "conv=fdatasync", "status=none"];
-        let status = Command::new("dd").args(arguments).status().expect("dd is there");
-        assert!(status.success());
-        dd.push(rate(begun));
-        fs::remove_dir_all(&folder).expect("it is ours");
+        ours.push(write(folder, &piece));
+        if round % 2 == 1 {
+            dd.push(write_with_dd(folder));
+        }
+        table.line(&format!("  round {}: {:.0} MB/s, dd {:.0}", round + 1, ours[round], dd[round]));
     }
-    for rates in [&mut ours, &mut dd] {
-        rates.sort_by(f64::total_cmp);
+    let (ours, dd) = (median(ours), median(dd));
+    let row = Row::new("fill, 1 MiB records", "write_rate", "MB/s", ours).beside("dd", dd);
+    table.row(&row.aim(format!(">= {WRITE_PART} x dd"), ours >= WRITE_PART * dd));
+}
+
+fn write(folder: &Path, piece: &Bytes) -> f64 {
+    let folder = folder.join("write");
+    let (disks, counters) = open(&folder, (WRITE_MIB * 5 / 4) << 20);
+    sync(&folder);
+    let begun = Instant::now();
+    for number in 0..WRITE_MIB {
+        put(&disks, number, piece);
+        (number % 32 == 31).then(|| disks.flush());
     }
-    let (ours, dd) = (ours[1], dd[1]);
-    let share = ours / dd;
-    *text += &format!("fill of 1 MiB records {ours:.0} MB/s   dd {dd:.0} MB/s   {share:.2}\n");
+    disks.flush();
+    sync(&folder);
+    let rate = rate(begun);
+    assert!(counters.written_bytes.load(Relaxed) >= WRITE_MIB << 20, "all fit into the queue");
+    drop(disks);
+    fs::remove_dir_all(&folder).expect("it is ours");
+    rate
+}
+
+fn write_with_dd(folder: &Path) -> f64 {
+    let file = folder.join("dd");
+    let (to, count) = (format!("of={}", file.display()), format!("count={WRITE_MIB}"));
+    let arguments = ["if=/dev/zero", &to, "bs=1M", &count, "conv=fdatasync", "status=none"];
+    sync(folder);
+    let begun = Instant::now();
+    let status = Command::new("dd").args(arguments).status().expect("dd is there");
+    let rate = rate(begun);
+    assert!(status.success());
+    fs::remove_file(&file).expect("it is ours");
+    rate
+}
+
+/// Waits until nothing waits for the disk, also not what somebody else has written or removed.
+fn sync(folder: &Path) {
+    let folder = File::open(folder).expect("it is there");
+    rustix::fs::syncfs(folder).expect("it can be synced");
+}
+
+fn rate(begun: Instant) -> f64 {
+    WRITE_MIB as f64 * 1.048_576 / begun.elapsed().as_secs_f64()
 }
 
 fn main() {
-    let mut arguments = std::env::args().skip_while(|argument| argument != "--folder");
-    let folder = arguments.nth(1).map_or_else(
-        || std::env::temp_dir().join(format!("selvedge-disk-{}", std::process::id())),
-        PathBuf::from,
-    );
-    fs::create_dir_all(&folder).expect("the folder can be made");
-    let mut text = String::new();
-    reads(&folder, &mut text);
-    writes(&folder, &mut text);
+    let folder = folder("disk");
+    let mut table = Table::default();
+    reads(&folder, &mut table);
+    writes(&folder, &mut table);
     fs::remove_dir_all(&folder).expect("it is ours");
-    // The harness of `cargo bench` reads standard output.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    table.finish();
 }

@@ -1,4 +1,4 @@
-//! How fast a disk with many small records is ready after a start, and how fast the engine writes:
+//! How fast a disk with many small records is filled and ready again after a start:
 //! `cargo bench -p selvedge-store --bench start [-- --entries N] [--folder PATH] [--json FILE]`.
 //!
 //! Fills the engine directly with entries of 100 bytes (10 million by default, 2 GiB on disk),
@@ -7,14 +7,17 @@
 //! removed.
 
 use std::fs::{self, File};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use bytes::Bytes;
 use selvedge_store::disk::{DiskCounters, DiskPath, DiskSettings, Disks, Kind, OpenReport, Record};
+use support::{Row, Table, folder, key, number};
+
+#[expect(dead_code, reason = "each benchmark needs only some of it")]
+mod support;
 
 /// As in the binary: growing tables is the allocator's work too.
 #[global_allocator]
@@ -25,25 +28,6 @@ const PAYLOAD_BYTES: usize = 100;
 const DISK_BYTES_EACH: u64 = 320;
 /// What a start with a snapshot may take, for 10 million records.
 const AIM_MS: f64 = 3_000.0;
-
-/// SplitMix64: spreads a number over 64 bits.
-fn mix(n: u64) -> u64 {
-    let mut x = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
-}
-
-fn record(number: u64, kind: Kind, payload: Bytes) -> Record {
-    let key = u128::from(mix(number)) << 64 | u128::from(mix(!number));
-    Record { key, kind, site: 1, revision: 1, time_ms: number, payload: vec![payload] }
-}
-
-/// The value behind an option of the command line.
-fn option(name: &str) -> Option<String> {
-    let mut arguments = std::env::args().skip_while(|argument| argument != name);
-    arguments.nth(1)
-}
 
 fn settings(folder: &Path, size_bytes: u64) -> DiskSettings {
     let path = folder.to_path_buf();
@@ -59,11 +43,14 @@ fn open(settings: &DiskSettings) -> (Disks, OpenReport, Arc<DiskCounters>, f64) 
 }
 
 /// Puts records so fast as they are written, none is dropped. Gives the seconds.
-fn fill(disks: &Disks, counters: &DiskCounters, count: u64, of: impl Fn(u64) -> Record) -> f64 {
+fn fill(disks: &Disks, counters: &DiskCounters, count: u64) -> f64 {
+    let payload = Bytes::from(vec![7; PAYLOAD_BYTES]);
+    let (kind, site, revision) = (Kind::Entry, 1, 1);
     let begun = Instant::now();
     let mut bytes = 0;
     for number in 0..count {
-        let record = of(number);
+        let (key, payload) = (key(number), vec![payload.clone()]);
+        let record = Record { key, kind, site, revision, time_ms: number, payload };
         bytes += record.payload_bytes() + 256;
         disks.put(record);
         // Half of what may wait.
@@ -92,23 +79,6 @@ fn forget_pages(folder: &Path) {
     }
 }
 
-struct Table(String, Vec<String>);
-
-impl Table {
-    /// A row for people and one for programs.
-    fn row(&mut self, work: &str, measure: &str, unit: &str, ours: f64, aim: Option<f64>) {
-        let (aim_text, met) = match aim {
-            Some(aim) => (format!("\"<= {aim:.0}\""), (ours <= aim).to_string()),
-            None => ("null".to_owned(), "null".to_owned()),
-        };
-        self.0 += &format!("{work:44} {measure:12} {ours:>10.1} {unit}\n");
-        self.1.push(format!(
-            "{{\"work\": \"{work}\", \"measure\": \"{measure}\", \"unit\": \"{unit}\", \"ours\": \
-             {ours:.1}, \"peers\": {{}}, \"aim\": {aim_text}, \"met\": {met}}}"
-        ));
-    }
-}
-
 /// A start; what it found must be all there is.
 fn start(table: &mut Table, settings: &DiskSettings, entries: u64, snapshot: bool, cold: bool) {
     let folder = &settings.disks[0].path;
@@ -124,49 +94,27 @@ fn start(table: &mut Table, settings: &DiskSettings, entries: u64, snapshot: boo
     disks.close();
     let with = if snapshot { "with snapshot" } else { "without snapshot" };
     let pages = if cold { "cold" } else { "in page cache" };
-    let aim = (snapshot && entries == 10_000_000).then_some(AIM_MS);
-    table.row(&format!("start {entries} {with}, {pages}"), "time", "ms", ms, aim);
+    let row = Row::new(format!("start {entries} {with}, {pages}"), "time", "ms", ms);
+    let judged = snapshot && entries == 10_000_000;
+    table.row(&if judged { row.at_most(AIM_MS) } else { row });
 }
 
 fn main() {
-    let entries = option("--entries").and_then(|count| count.parse().ok()).unwrap_or(10_000_000);
-    let folder = option("--folder").map_or_else(
-        || std::env::temp_dir().join(format!("selvedge-start-{}", std::process::id())),
-        PathBuf::from,
-    );
-    fs::create_dir_all(&folder).expect("the folder can be made");
-    let mut table = Table(String::new(), Vec::new());
-
-    let large = settings(&folder.join("large"), 512 << 20);
-    let (disks, _, counters, _) = open(&large);
-    let piece = Bytes::from((0..1 << 17).flat_map(|n| mix(n).to_le_bytes()).collect::<Vec<_>>());
-    let count = 384;
-    let begun = Instant::now();
-    fill(&disks, &counters, count, |n| record(n, Kind::Slice, piece.clone()));
-    forget_pages(&folder.join("large"));
-    let rate = (count << 20) as f64 / 1e6 / begun.elapsed().as_secs_f64();
-    disks.close();
-    table.row("engine, 1 MiB records", "write_rate", "MB/s", rate, None);
-    fs::remove_dir_all(folder.join("large")).expect("it is ours");
-
-    let small = settings(&folder.join("small"), (entries * DISK_BYTES_EACH).max(64 << 20));
-    let (disks, _, counters, _) = open(&small);
-    let payload = Bytes::from(vec![7; PAYLOAD_BYTES]);
-    let seconds = fill(&disks, &counters, entries, |n| record(n, Kind::Entry, payload.clone()));
-    table.row("engine, 100 byte records", "puts", "1/s", entries as f64 / seconds, None);
+    let entries = number("--entries", 10_000_000);
+    let folder = folder("start");
+    let mut table = Table::default();
+    let settings = settings(&folder.join("small"), (entries * DISK_BYTES_EACH).max(64 << 20));
+    let (disks, _, counters, _) = open(&settings);
+    let rate = entries as f64 / fill(&disks, &counters, entries);
+    table.row(&Row::new("engine, 100 byte records", "puts", "1/s", rate));
     let begun = Instant::now();
     disks.close();
     let ms = begun.elapsed().as_secs_f64() * 1e3;
-    table.row(&format!("close {entries}"), "time", "ms", ms, None);
+    table.row(&Row::new(format!("close {entries}"), "time", "ms", ms));
     drop(disks);
     for (snapshot, cold) in [(true, false), (true, true), (false, false), (false, true)] {
-        start(&mut table, &small, entries, snapshot, cold);
+        start(&mut table, &settings, entries, snapshot, cold);
     }
     fs::remove_dir_all(&folder).expect("it is ours");
-
-    // The harness of `cargo bench` reads standard output.
-    let _ = std::io::stdout().write_all(table.0.as_bytes());
-    if let Some(file) = option("--json") {
-        fs::write(file, format!("[{}]\n", table.1.join(",\n"))).expect("the file can be written");
-    }
+    table.finish();
 }
