@@ -1,31 +1,37 @@
-//! What purges cost: `cargo bench -p selvedge-store --bench purge [-- --objects N --json FILE]`.
+//! What purges cost:
+//! `cargo bench -p selvedge-store --bench purge [-- --objects N --hit-ns N --json FILE]`.
 //!
-//! Look-ups of resident objects, asked for in a scattered order, without purges and with ten
-//! thousand that are remembered; and a purge by tag over all objects, from the call until the
-//! first look-up after it. Rounds repeat; the median counts.
+//! CPU time of look-ups of resident objects, asked for in a scattered order, without purges and
+//! with ten thousand that are remembered, in alternating rounds of which the median counts. The
+//! difference is also given as a share of the CPU time that a whole hit takes, which this cannot
+//! measure: `cargo xtask bench hit` prints it, `--hit-ns` tells it. And a purge by tag over all
+//! objects: how long the call takes, after which no look-up may find one.
 
 use std::hint::black_box;
-use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use selvedge_policy::{Exchange, Key, KeyParts, Now, Scheme, SiteRules, Storable, Verdict, judge};
 use selvedge_store::{Begin, Purge, Scope, Settings, Store, Strength, Wanted};
+use support::{Row, Table, median, number, thread_cpu_ns};
+
+#[expect(dead_code, reason = "each benchmark needs only some of it")]
+mod support;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const OBJECTS: usize = 1_000_000;
+const OBJECTS: u64 = 1_000_000;
+/// CPU time of a hit of 1 KiB over HTTP/1.1.
+const HIT_NS: u64 = 7_000;
+/// Remembered purges may add so much to it.
+const HIT_PERCENT_MAX: f64 = 3.0;
 const PURGES: usize = 10_000;
 const ROUNDS: usize = 9;
 /// A purge that covers any number of objects returns within this.
 const PURGE_MS_MAX: f64 = 10.0;
 const NOW: Now = Now { mono_ms: 1_000, wall_s: 1_800_000_000 };
-
-fn option(name: &str) -> Option<String> {
-    std::env::args().skip_while(|argument| argument != name).nth(1)
-}
 
 struct Page {
     key: Key,
@@ -82,9 +88,9 @@ fn filled(objects: usize) -> (Arc<Store>, Vec<Page>) {
     (store, pages)
 }
 
-/// Nanoseconds for each look-up of all pages.
+/// Nanoseconds of CPU time for each look-up of all pages.
 fn look_up(store: &Store, pages: &[Page]) -> f64 {
-    let begun = Instant::now();
+    let begun = thread_cpu_ns();
     // A step that has no divisor in common with a round number visits each page once.
     let (mut at, step) = (0, 611_953 % pages.len());
     for _ in pages {
@@ -92,12 +98,7 @@ fn look_up(store: &Store, pages: &[Page]) -> f64 {
         let page = &pages[at];
         assert!(black_box(store.lookup(page.key, &page.full_key)).is_some());
     }
-    begun.elapsed().as_nanos() as f64 / pages.len() as f64
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    (thread_cpu_ns() - begun) as f64 / pages.len() as f64
 }
 
 /// Purges that cover none of the objects.
@@ -110,40 +111,34 @@ fn purge_others(store: &Store, round: usize) {
     tags.iter().for_each(purge);
 }
 
-struct Table(String, Vec<String>);
-
-impl Table {
-    fn row(&mut self, work: &str, measure: &str, unit: &str, ours: f64, aim: Option<f64>) {
-        let (aim_text, met) = match aim {
-            Some(aim) => (format!("\"<= {aim:.0}\""), (ours <= aim).to_string()),
-            None => ("null".to_owned(), "null".to_owned()),
-        };
-        self.0 += &format!("{work:56} {measure:10} {ours:>10.3} {unit}\n");
-        self.1.push(format!(
-            "{{\"work\": \"{work}\", \"measure\": \"{measure}\", \"unit\": \"{unit}\", \"ours\": \
-             {ours:.3}, \"peers\": {{}}, \"aim\": {aim_text}, \"met\": {met}}}"
-        ));
+/// What look-ups of these many objects cost without purges, with remembered ones, and just after.
+fn look_ups(table: &mut Table, objects: usize) {
+    let (plain, purged) = (filled(objects), filled(objects));
+    purge_others(&purged.0, ROUNDS);
+    look_up(&purged.0, &purged.1);
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        without.push(look_up(&plain.0, &plain.1));
+        with.push(look_up(&purged.0, &purged.1));
     }
-}
-
-fn main() {
-    let objects = option("--objects").and_then(|count| count.parse().ok()).unwrap_or(OBJECTS);
-    let mut table = Table(String::new(), Vec::new());
-    let few = objects.min(25_000);
-    let (store, pages) = filled(few);
-    let rounds = |store: &Store| median((0..ROUNDS).map(|_| look_up(store, &pages)).collect());
-    table.row("look-up, no purges", "time", "ns", rounds(&store), None);
+    let (without, with) = (median(without), median(with));
     let first = |round| {
-        purge_others(&store, round);
-        look_up(&store, &pages)
+        purge_others(&purged.0, round);
+        look_up(&purged.0, &purged.1)
     };
     let first = median((0..ROUNDS).map(first).collect());
-    let work = format!("first look-up after {PURGES} purges of other tags");
-    table.row(&work, "time", "ns", first, None);
-    let work = format!("look-up, {PURGES} purges remembered that it was checked for");
-    table.row(&work, "time", "ns", rounds(&store), None);
-    drop((store, pages));
+    let checked = format!("look-up, {PURGES} purges remembered that it was checked for");
+    let after = format!("first look-up after {PURGES} purges of other tags");
+    for (work, ns) in [("look-up, no purges", without), (&checked, with), (&after, first)] {
+        table.row(&Row::new(work, "cpu_per_look_up", "ns", ns));
+    }
+    let share = 100.0 * (with - without) / number("--hit-ns", HIT_NS) as f64;
+    let work = format!("a hit with {PURGES} purges remembered, added");
+    table.row(&Row::new(work, "share_of_hit", "%", share).at_most(HIT_PERCENT_MAX));
+}
 
+/// How long a purge takes that covers all of these many objects.
+fn purge_all(table: &mut Table, objects: usize) {
     let (store, pages) = filled(objects);
     let everyone = Scope::Tag { site: "shop", tag: b"all" };
     let begun = Instant::now();
@@ -151,18 +146,14 @@ fn main() {
     let ms = begun.elapsed().as_secs_f64() * 1e3;
     let found = pages.iter().filter(|page| store.lookup(page.key, &page.full_key).is_some());
     assert_eq!(found.count(), 0, "in force at once");
-    table.row(
-        &format!("purge of a tag that {objects} objects have"),
-        "time",
-        "ms",
-        ms,
-        Some(PURGE_MS_MAX),
-    );
+    let work = format!("purge of a tag that {objects} objects have");
+    table.row(&Row::new(work, "time", "ms", ms).at_most(PURGE_MS_MAX));
+}
 
-    // The harness of `cargo bench` reads standard output.
-    let _ = std::io::stdout().write_all(table.0.as_bytes());
-    if let Some(file) = option("--json") {
-        let text = format!("[{}]\n", table.1.join(",\n"));
-        std::fs::write(file, text).expect("the file can be written");
-    }
+fn main() {
+    let objects = usize::try_from(number("--objects", OBJECTS)).expect("they fit into memory");
+    let mut table = Table::default();
+    look_ups(&mut table, objects.min(25_000));
+    purge_all(&mut table, objects);
+    table.finish();
 }
