@@ -1,6 +1,9 @@
-//! Taking in what is new: large objects from an origin on loopback, one after another, against dd
+//! Taking in what is new: large objects from an origin on loopback, one after another, beside dd
 //! on the same disk in alternating rounds; and how many bytes are written for each byte stored,
 //! while segments are reclaimed under a skewed load.
+//!
+//! The first has no aim: origin, client and HTTP both ways share the cores with the node. What the
+//! store alone must reach beside dd is judged by its own benchmark, `disk`.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -9,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::super::measure::median;
 use super::super::peers::{Contestant, OUR_FILL, Stage, Storage};
-use super::super::{Aim, Options, Row};
+use super::super::{Options, Row};
 use super::visit::{metric, walk};
 use super::{remove_caches, row};
 use crate::failure::Failure;
@@ -17,7 +20,7 @@ use crate::node::text;
 use crate::process::Task;
 use crate::say;
 
-pub(super) const NAMES: [&str; 2] = ["fill", "write amplification"];
+pub(super) const NAMES: [&str; 2] = ["fill through a node", "write amplification"];
 const MIB: u64 = 1 << 20;
 const OBJECT_BYTES: u64 = 32 * MIB;
 const SMALL_BYTES: u64 = 64 << 10;
@@ -76,8 +79,7 @@ fn fill(options: &Options, stage: &Stage, server: &Contestant) -> Result<Vec<Row
         theirs.push(dd);
         kept.push(share);
     }
-    let aim = Some(Aim::AtLeastPartOf(0.8, "dd"));
-    let mut rate = row(NAMES[0], "write_rate", "MB/s", Some(median(ours)), aim);
+    let mut rate = row(NAMES[0], "write_rate", "MB/s", Some(median(ours)), None);
     rate.peers.insert("dd".to_owned(), median(theirs));
     Ok(vec![rate, row(NAMES[0], "kept", "%", Some(median(kept)), None)])
 }
