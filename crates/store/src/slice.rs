@@ -116,6 +116,18 @@ impl Piece {
         size_of::<Self>() + self.bytes.len() + 3 * ALLOCATION
     }
 
+    /// What it is written as.
+    pub(crate) fn payload(&self) -> Vec<Bytes> {
+        vec![self.header(), self.bytes.clone()]
+    }
+
+    /// The piece that is written so; `None` if it is not one of this slice.
+    pub(crate) fn from_payload(id: SliceId, payload: &[Bytes]) -> Option<Self> {
+        let [header, bytes] = payload else { return None };
+        let range = Self::read_header(id, header).filter(|range| range.len() == bytes.len())?;
+        Self::new(id, range.start, bytes.clone())
+    }
+
     /// What a record of it begins with.
     pub(crate) fn header(&self) -> Bytes {
         let mut header = BytesMut::with_capacity(PIECE_HEADER_BYTES as usize);
@@ -124,11 +136,6 @@ impl Piece {
         header.put_u32_le(self.start as u32);
         header.put_u32_le(self.bytes.len() as u32);
         header.freeze()
-    }
-
-    /// Its bytes.
-    pub(crate) fn bytes(&self) -> &Bytes {
-        &self.bytes
     }
 
     /// Which bytes of the slice a record holds, by its header; `None` if it is not about this slice
@@ -186,6 +193,7 @@ mod tests {
             let id = SliceId { body: BodyId::fresh(), index: 3 };
             let piece = piece(id, start..start + 100);
             prop_assert_eq!(Piece::read_header(id, &piece.header()), Some(start..start + 100));
+            prop_assert_eq!(Piece::from_payload(id, &piece.payload()), Some(piece.clone()));
             let next = SliceId { index: 4, ..id };
             prop_assert_eq!(Piece::read_header(next, &piece.header()), None);
             let read = Piece::read_header(id, &bytes);

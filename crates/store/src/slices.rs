@@ -17,7 +17,7 @@ use crate::head::BodyId;
 use crate::lock::lock;
 use crate::slice::{PIECE_HEADER_BYTES, Piece, SliceId};
 use crate::store::Store;
-use crate::tier::site_number;
+use crate::tier::{Tier, site_number};
 
 /// What the store has of a slice.
 #[derive(Debug)]
@@ -36,9 +36,17 @@ impl Store {
         if let Some(piece) = self.memory.slice(id) {
             return SliceFound::Memory(piece);
         }
-        match self.tier.as_ref().and_then(|tier| tier.disks().find(id.key().0)) {
-            Some(found) => SliceFound::Disk(DiskSlice::new(id, found, self.step_bytes())),
-            None => SliceFound::Missing,
+        let Some(disks) = self.tier.as_ref().map(Tier::disks) else { return SliceFound::Missing };
+        let key = id.key().0;
+        if let Some(found) = disks.find(key) {
+            return SliceFound::Disk(DiskSlice::new(id, found, self.step_bytes()));
+        }
+        let queued = disks.on_its_way(key).and_then(|payload| Piece::from_payload(id, &payload));
+        // What was on its way may have got there between the two looks.
+        match (queued, disks.find(key)) {
+            (Some(piece), _) => SliceFound::Memory(Arc::new(piece)),
+            (None, Some(found)) => SliceFound::Disk(DiskSlice::new(id, found, self.step_bytes())),
+            (None, None) => SliceFound::Missing,
         }
     }
 

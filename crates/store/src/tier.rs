@@ -365,8 +365,7 @@ impl Shared {
     }
 
     fn put_slice(&self, piece: &Piece, site: u32, revision: u64, time_ms: u64) {
-        let payload = vec![piece.header(), piece.bytes().clone()];
-        let key = piece.id().key().0;
+        let (key, payload) = (piece.id().key().0, piece.payload());
         self.disks.put(Record { key, kind: Kind::Slice, site, revision, time_ms, payload });
     }
 

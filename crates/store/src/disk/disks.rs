@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 use tracing::error;
 
@@ -152,6 +153,11 @@ impl Disks {
             home.asked.missed(key);
         }
         elsewhere
+    }
+
+    /// The payload of a slice that was put and cannot be found yet.
+    pub fn on_its_way(&self, key: u128) -> Option<Vec<Bytes>> {
+        self.home(key, Health::Sound)?.queue.slice(key)
     }
 
     /// Whether an entry under a key would be let on. Those who cut a body into slices ask before

@@ -3,13 +3,14 @@
 //! Removals and their like go first, in a lane of their own. So a removal also takes back what is
 //! queued under its key; what the writer has in hand already is told by the keys it left here.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::index::{Index, Place};
-use super::record::Record;
+use super::record::{Kind, Record};
 use super::settings::Quota;
 use super::snapshot::Head;
 use crate::lock::lock;
@@ -17,8 +18,8 @@ use crate::lock::lock;
 /// Something for the writer to do.
 #[derive(Debug)]
 pub(crate) enum Op {
-    /// Store a record.
-    Put(Record),
+    /// Store a record; puts are numbered.
+    Put(Record, u64),
     /// Write that a key was removed. The place is where the index had it.
     Remove { key: u128, place: Option<Place>, done: Option<oneshot::Sender<bool>> },
     /// Write all there is.
@@ -42,7 +43,10 @@ struct State {
     urgent: VecDeque<Op>,
     normal: VecDeque<Op>,
     bytes: usize,
-    in_hand: Vec<(u128, u64)>,
+    in_hand: Vec<InHand>,
+    /// Slices that are queued or in hand, which the index does not know yet.
+    slices: HashMap<u128, Slice>,
+    puts: u64,
     /// Keys of removals that are queued or in hand: not on disk yet.
     removing: Vec<u128>,
     /// Keys that were removed since the work in hand was taken: what is in hand of them is older.
@@ -53,6 +57,22 @@ struct State {
     ticked: bool,
     stopped: bool,
     cut: bool,
+}
+
+/// A record that the writer has taken.
+#[derive(Debug)]
+struct InHand {
+    key: u128,
+    revision: u64,
+    /// Which put it came by.
+    put: u64,
+}
+
+/// A slice that is on its way, by which put.
+#[derive(Debug)]
+struct Slice {
+    put: u64,
+    payload: Vec<Bytes>,
 }
 
 /// The queue of one writer.
@@ -77,7 +97,12 @@ impl Queue {
             return false;
         }
         state.bytes += bytes;
-        state.normal.push_back(Op::Put(record));
+        state.puts += 1;
+        let put = state.puts;
+        if record.kind == Kind::Slice {
+            state.slices.insert(record.key, Slice { put, payload: record.payload.clone() });
+        }
+        state.normal.push_back(Op::Put(record, put));
         self.wake.notify_one();
         true
     }
@@ -88,17 +113,18 @@ impl Queue {
         let mut state = lock(&self.state);
         let mut freed = 0;
         state.normal.retain(|op| match op {
-            Op::Put(record) if record.key == key => {
+            Op::Put(record, _) if record.key == key => {
                 freed += record.payload_bytes() + PUT_BYTES;
                 false
             }
             _ => true,
         });
         state.bytes -= freed;
+        state.slices.remove(&key);
         let place = index.remove(key);
         let may_be_there = state.dropping > 0
             || state.removing.contains(&key)
-            || state.in_hand.iter().any(|(in_hand, _)| *in_hand == key);
+            || state.in_hand.iter().any(|record| record.key == key);
         if state.stopped || (place.is_none() && !may_be_there) {
             return None;
         }
@@ -159,6 +185,7 @@ impl Queue {
             state.cut = true;
             state.urgent.clear();
             state.normal.clear();
+            state.slices.clear();
         }
         self.wake.notify_one();
     }
@@ -171,7 +198,11 @@ impl Queue {
     /// Waits for something to do. `None` when the writer shall end.
     pub(crate) fn take(&self) -> Option<Vec<Op>> {
         let mut state = lock(&self.state);
-        state.in_hand.clear();
+        for done in std::mem::take(&mut state.in_hand) {
+            if state.slices.get(&done.key).is_some_and(|slice| slice.put == done.put) {
+                state.slices.remove(&done.key);
+            }
+        }
         state.removed_since.clear();
         let queued = |op: &Op| match op {
             Op::Remove { key, .. } => Some(*key),
@@ -188,10 +219,11 @@ impl Queue {
         let (mut bytes, mut puts) = (0, 0);
         while bytes < BATCH.0 && puts < BATCH.1 {
             let Some(op) = state.normal.pop_front() else { break };
-            if let Op::Put(record) = &op {
+            if let Op::Put(record, put) = &op {
                 let weight = record.payload_bytes() + PUT_BYTES;
                 (bytes, puts) = (bytes + weight, puts + 1);
-                state.in_hand.push((record.key, record.revision));
+                let (key, revision, put) = (record.key, record.revision, *put);
+                state.in_hand.push(InHand { key, revision, put });
             }
             ops.push(op);
         }
@@ -207,6 +239,11 @@ impl Queue {
         lock(&self.state).urgent.drain(..).collect()
     }
 
+    /// The payload of a slice that is on its way to the disk.
+    pub(crate) fn slice(&self, key: u128) -> Option<Vec<Bytes>> {
+        lock(&self.state).slices.get(&key).map(|slice| slice.payload.clone())
+    }
+
     /// Bytes that wait.
     pub(crate) fn bytes(&self) -> usize {
         lock(&self.state).bytes
@@ -216,10 +253,10 @@ impl Queue {
     pub(crate) fn revision_min(&self) -> Option<u64> {
         let state = lock(&self.state);
         let waiting = state.normal.iter().filter_map(|op| match op {
-            Op::Put(record) => Some(record.revision),
+            Op::Put(record, _) => Some(record.revision),
             _ => None,
         });
-        waiting.chain(state.in_hand.iter().map(|(_, revision)| *revision)).min()
+        waiting.chain(state.in_hand.iter().map(|record| record.revision)).min()
     }
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
@@ -230,6 +267,27 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn slice(key: u128, text: &'static str) -> Record {
+        let payload = vec![Bytes::from_static(text.as_bytes())];
+        Record { key, kind: Kind::Slice, site: 1, revision: 1, time_ms: 1, payload }
+    }
+
+    /// From the put on, until the writer has had time to put it into the index.
+    #[test]
+    fn a_slice_is_found_while_it_is_on_its_way() {
+        let (queue, index) = (Queue::new(1 << 20), Index::new());
+        let found = |key| queue.slice(key).map(|payload| payload.concat());
+        assert!(queue.put(slice(7, "old")) && queue.put(slice(8, "other")));
+        assert_eq!(found(7).as_deref(), Some(&b"old"[..]));
+        assert_eq!(queue.take().map(|ops| ops.len()), Some(2));
+        assert!(queue.put(slice(7, "new")));
+        assert_eq!(found(8).as_deref(), Some(&b"other"[..]), "in hand");
+        assert_eq!(queue.take().map(|ops| ops.len()), Some(1));
+        assert_eq!((found(7).as_deref(), found(8)), (Some(&b"new"[..]), None));
+        assert!(queue.remove(&index, 7).is_some());
+        assert_eq!(found(7), None);
+    }
 
     /// Else its caller would be told that it is on disk before the first one is.
     #[test]

@@ -129,7 +129,7 @@ impl Writer {
 
     fn work(&mut self, op: Op) {
         match op {
-            Op::Put(record) => self.put(&record),
+            Op::Put(record, _) => self.put(&record),
             Op::Remove { .. } => self.remove_all(vec![op]),
             Op::Flush(done) => {
                 let flushed = self.flush_all().is_ok();
