@@ -111,6 +111,7 @@ fn a_removal_that_is_reported_as_not_written_never_comes_back() {
     }
 }
 
+/// The superblock that was taken away comes back, and nothing is lost for it.
 #[test]
 fn a_disk_that_writes_again_before_the_next_beat_keeps_what_it_has() {
     let rig = Rig::new(1, SIZE);
