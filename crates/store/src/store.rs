@@ -103,10 +103,9 @@ impl Store {
     ) -> (Arc<Self>, Opened) {
         disks.key_seed = random_seed_bytes();
         disks.now_ms = line_start_ms(wall_ms, 0);
-        let queue_bytes_max = disks.queue_bytes_max;
         let disk_bytes =
             disks.disks.iter().map(|disk| disk.size_bytes).fold(0, u64::saturating_add);
-        let (open, report) = Disks::open(&disks, disk_counters.clone());
+        let (open, report) = Disks::open(&disks, disk_counters);
         let line_ms = line_start_ms(wall_ms, report.time_max_ms);
         let folders: Vec<_> = report.usable().map(|disk| disk.path.clone()).collect();
         let least = line_revision(line_ms).max(report.revision_max + 1);
@@ -114,8 +113,7 @@ impl Store {
         // Without a disk that can be used it is memory alone.
         let store = match open.key_seed() {
             Some(seed) => {
-                let behind = counters.clone();
-                let tier = Tier::start(open, disk_counters, behind, queue_bytes_max, line_ms);
+                let tier = Tier::start(open, counters.clone(), line_ms);
                 let seed = KeySeed::new(seed);
                 let (purges, notes) = Purges::open(&folders, least, seed, settings.purges_max);
                 for note in notes {

@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use crate::body::SLICE_BYTES;
 use crate::codec;
 use crate::counters::Counters;
-use crate::disk::{DiskCounters, Disks, Found, Kind, Record, Removal};
+use crate::disk::{Disks, Found, Kind, Record, Removal};
 use crate::entry::Entry;
 use crate::lock::lock;
 use crate::object::Object;
@@ -30,10 +30,8 @@ use crate::slice::{Piece, SliceId};
 
 /// How long a changed entry waits for further changes: a copy encoded for the same client, say.
 const MERGE: Duration = Duration::from_millis(50);
-/// How often it is looked whether the disks have room again.
-const ROOM: Duration = Duration::from_millis(10);
-/// How many times.
-const ROOM_ROUNDS_MAX: usize = 500;
+/// How long a disk that has no room is waited for.
+const ROOM: Duration = Duration::from_secs(5);
 /// Most bytes of entries that wait.
 const WAITING_BYTES_MAX: u64 = 64 << 20;
 
@@ -52,13 +50,13 @@ pub(crate) struct Tier {
 #[derive(Debug)]
 struct Shared {
     disks: Disks,
-    disk_counters: Arc<DiskCounters>,
     counters: Arc<Counters>,
-    queue_bytes_max: u64,
     now_ms: AtomicU64,
     state: Mutex<State>,
     /// Something waits, or it is time to end.
     wake: Condvar,
+    /// Nothing waits any more, or nobody will write it.
+    idle: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -72,6 +70,8 @@ struct State {
     writing: Option<Key>,
     recalls: HashMap<Key, Recall>,
     closing: bool,
+    /// The thread has ended, whyever it did.
+    ended: bool,
 }
 
 /// A read of an entry that others wait for.
@@ -104,21 +104,14 @@ pub(crate) struct Leading<'a> {
 
 impl Tier {
     /// A tier over these disks, with its thread.
-    pub(crate) fn start(
-        disks: Disks,
-        disk_counters: Arc<DiskCounters>,
-        counters: Arc<Counters>,
-        queue_bytes_max: usize,
-        now_ms: u64,
-    ) -> Self {
+    pub(crate) fn start(disks: Disks, counters: Arc<Counters>, now_ms: u64) -> Self {
         let shared = Arc::new(Shared {
             disks,
-            disk_counters,
             counters,
-            queue_bytes_max: queue_bytes_max as u64,
             now_ms: AtomicU64::new(now_ms),
             state: Mutex::default(),
             wake: Condvar::new(),
+            idle: Condvar::new(),
         });
         let behind = shared.clone();
         let named = std::thread::Builder::new().name("store-behind".to_owned());
@@ -126,6 +119,7 @@ impl Tier {
         if let Err(error) = &thread {
             // Without the thread everything waits until it overflows, and then is only in memory.
             tracing::error!(%error, "cache: nothing is written to disk: no thread for it");
+            lock(&shared.state).ended = true;
         }
         Self { shared, thread: Mutex::new(thread.ok()) }
     }
@@ -238,13 +232,11 @@ impl Tier {
 
     /// Waits until all that was kept before is on disk; blocks the thread.
     pub(crate) fn flush(&self) {
-        let waits = || {
-            let state = lock(&self.shared.state);
-            !state.waiting.is_empty() || state.writing.is_some()
-        };
-        while waits() {
-            std::thread::sleep(ROOM);
+        let mut state = lock(&self.shared.state);
+        while !state.ended && (!state.waiting.is_empty() || state.writing.is_some()) {
+            state = wait(&self.shared.idle, state, None);
         }
+        drop(state);
         self.shared.disks.flush();
     }
 }
@@ -294,9 +286,20 @@ impl Answer {
     }
 }
 
+/// Has nobody wait for a thread that has ended.
+struct Ending<'a>(&'a Shared);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.state).ended = true;
+        self.0.idle.notify_all();
+    }
+}
+
 impl Shared {
     /// The life of the thread.
     fn write_all(&self) {
+        let _ending = Ending(self);
         let mut state = lock(&self.state);
         loop {
             while state.order.is_empty() && !state.closing {
@@ -328,6 +331,10 @@ impl Shared {
                 }
                 state.writing = None;
             }
+            // Whatever waits is in `order` too, so the last pass over it ends here.
+            if state.waiting.is_empty() {
+                self.idle.notify_all();
+            }
         }
     }
 
@@ -341,7 +348,7 @@ impl Shared {
         for object in &encoded.apart {
             self.put_body(object, site, time_ms);
         }
-        self.wait_for_room();
+        self.disks.wait_for_room(key.0, ROOM);
         Some(Record {
             key: key.0,
             kind: Kind::Entry,
@@ -358,7 +365,9 @@ impl Shared {
             if !self.disks.has(id.key().0)
                 && let Some(piece) = Piece::new(id, 0, bytes)
             {
-                self.wait_for_room();
+                // A large body must not push what else waits for the disk out of its queue. One
+                // that hangs is waited for only so long: then it drops what it cannot take.
+                self.disks.wait_for_room(id.key().0, ROOM);
                 self.put_slice(&piece, site, object.revision, time_ms);
             }
         }
@@ -367,17 +376,6 @@ impl Shared {
     fn put_slice(&self, piece: &Piece, site: u32, revision: u64, time_ms: u64) {
         let (key, payload) = (piece.id().key().0, piece.payload());
         self.disks.put(Record { key, kind: Kind::Slice, site, revision, time_ms, payload });
-    }
-
-    /// A large body must not push what else waits for the disk out of its queue.
-    /// A disk that hangs is waited for only so long: then the disks drop what they cannot take.
-    fn wait_for_room(&self) {
-        let full = || self.disk_counters.queue_bytes.load(Relaxed) > self.queue_bytes_max / 2;
-        let mut rounds = 0;
-        while full() && rounds < ROOM_ROUNDS_MAX {
-            std::thread::sleep(ROOM);
-            rounds += 1;
-        }
     }
 }
 

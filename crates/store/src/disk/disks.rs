@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -136,6 +137,13 @@ impl Disks {
             // An older record must not answer in the place of this one.
             drop(self.remove_soon(key));
             DiskCounters::add(&counters.overflowed);
+        }
+    }
+
+    /// Waits until the disk of a key can take more, for so long at most; blocks the thread.
+    pub(crate) fn wait_for_room(&self, key: u128, limit: Duration) {
+        if let Some(home) = self.home(key, Health::Sound) {
+            home.queue.wait_for_room(limit);
         }
     }
 

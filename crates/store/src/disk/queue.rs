@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -80,13 +81,16 @@ struct Slice {
 pub(crate) struct Queue {
     state: Mutex<State>,
     wake: Condvar,
+    /// Bytes have left the queue, or it was stopped.
+    room: Condvar,
     bytes_max: usize,
 }
 
 impl Queue {
     /// An empty queue for so many bytes.
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { state: Mutex::default(), wake: Condvar::new(), bytes_max }
+        let (wake, room) = (Condvar::new(), Condvar::new());
+        Self { state: Mutex::default(), wake, room, bytes_max }
     }
 
     /// Queues a record; false when too much waits.
@@ -107,6 +111,13 @@ impl Queue {
         true
     }
 
+    /// Waits until half of the queue is free, for so long at most; blocks the thread.
+    pub(crate) fn wait_for_room(&self, limit: Duration) {
+        let is_full = |state: &mut State| state.bytes > self.bytes_max / 2 && !state.stopped;
+        // Without room the next put says so.
+        drop(self.room.wait_timeout_while(lock(&self.state), limit, is_full));
+    }
+
     /// Removes a key from the index and what is queued under it; what the writer may know is
     /// queued for it to remove. `None` when there was nothing to write.
     pub(crate) fn remove(&self, index: &Index, key: u128) -> Option<oneshot::Receiver<bool>> {
@@ -121,6 +132,9 @@ impl Queue {
         });
         state.bytes -= freed;
         state.slices.remove(&key);
+        if freed > 0 {
+            self.room.notify_all();
+        }
         let place = index.remove(key);
         let may_be_there = state.dropping > 0
             || state.removing.contains(&key)
@@ -188,6 +202,7 @@ impl Queue {
             state.slices.clear();
         }
         self.wake.notify_one();
+        self.room.notify_all();
     }
 
     /// Whether the writer shall leave things as they are.
@@ -228,6 +243,7 @@ impl Queue {
             ops.push(op);
         }
         state.bytes -= bytes;
+        self.room.notify_all();
         if std::mem::take(&mut state.ticked) {
             ops.push(Op::Flush(None));
         }
@@ -303,5 +319,30 @@ mod tests {
         queue.tick();
         queue.take();
         assert!(queue.remove(&index, 7).is_none(), "all are done");
+    }
+
+    #[test]
+    fn who_waits_for_room_goes_on_when_bytes_leave_or_the_queue_ends() {
+        let (limit, index) = (Duration::from_secs(600), Index::new());
+        let free: [&dyn Fn(&Queue); 3] =
+            [&|queue| drop(queue.take()), &|queue| drop(queue.remove(&index, 7)), &|queue| {
+                queue.stop(false);
+            }];
+        for free in free {
+            let queue = Queue::new(500);
+            queue.wait_for_room(limit);
+            assert!(queue.put(slice(7, "one")) && !queue.put(slice(8, "two")));
+            queue.wait_for_room(Duration::from_millis(1));
+            assert!(!queue.put(slice(8, "two")), "only so long is waited");
+            let (begun, begins) = std::sync::mpsc::channel();
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    begun.send(()).expect("the test waits");
+                    queue.wait_for_room(limit);
+                });
+                begins.recv().expect("the thread begins");
+                free(&queue);
+            });
+        }
     }
 }
