@@ -41,13 +41,11 @@ fn disk_figure(node: &Node, name: &str) -> u64 {
     node.metrics().sum(&format!("selvedge_disk_{name}"), &[]) as u64
 }
 
-/// Waits until all that was stored by now is in the files: what a crash leaves.
-fn written(node: &Node, records: u64) {
-    let done =
-        || disk_figure(node, "puts_total") >= records && disk_figure(node, "queue_bytes") == 0;
-    assert!(eventually(done), "{} records", disk_figure(node, "puts_total"));
-    // The writer gathers for a fifth of a second; nothing outside shows when that is over.
-    std::thread::sleep(std::time::Duration::from_millis(600));
+/// Waits until so many objects are stored and all of it is in the files: what a crash leaves.
+fn written(node: &Node, objects: u64) {
+    let stored = || node.metrics().sum("selvedge_store_objects_stored_total", &[]) as u64;
+    assert!(eventually(|| stored() >= objects), "{} objects", stored());
+    assert!(eventually(|| disk_figure(node, "unwritten_bytes") == 0));
 }
 
 #[test]

@@ -91,6 +91,8 @@ impl Cache {
             let help = "Disks of the configuration that are not in use: an alarm";
             let missing = (wanted as u64).saturating_sub(used);
             each(Sample::gauge("disk_disks_missing", help, missing as f64));
+            let help = "Bytes to be written that are in no file yet: what a crash would cost";
+            each(Sample::gauge("disk_unwritten_bytes", help, store.unwritten_bytes() as f64));
             let names = sites.lock().unwrap_or_else(PoisonError::into_inner).clone();
             for site in store.disk_bytes_by_site() {
                 let name = names.get(&site.site).map_or("-", String::as_str);

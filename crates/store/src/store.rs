@@ -291,6 +291,12 @@ impl Store {
         self.tier.as_ref().map(|tier| tier.disks().bytes_by_site()).unwrap_or_default()
     }
 
+    /// Bytes that are to be written to disk and are in no file yet, which a crash would cost: 0
+    /// exactly when there are none.
+    pub fn unwritten_bytes(&self) -> u64 {
+        self.tier.as_ref().map_or(0, Tier::unwritten_bytes)
+    }
+
     /// Waits until all that is stored by now is on disk; blocks the thread.
     pub fn flush(&self) {
         if let Some(tier) = &self.tier {

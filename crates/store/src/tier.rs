@@ -68,6 +68,8 @@ struct State {
     waiting_bytes: u64,
     /// What is being written now; `None` once it must not be written any more.
     writing: Option<Key>,
+    /// What its entry weighs, until the disks have it or it was dropped.
+    writing_bytes: u64,
     recalls: HashMap<Key, Recall>,
     closing: bool,
     /// The thread has ended, whyever it did.
@@ -220,6 +222,14 @@ impl Tier {
         slices(object).all(|id| self.shared.disks.has(id.key().0))
     }
 
+    /// Bytes that are to be written and are in no file yet (see `Disks::unwritten_bytes`).
+    pub(crate) fn unwritten_bytes(&self) -> u64 {
+        let state = lock(&self.shared.state);
+        let here = state.waiting_bytes + state.writing_bytes;
+        drop(state);
+        here + self.shared.disks.unwritten_bytes()
+    }
+
     /// Writes all that waits and ends; blocks the thread.
     pub(crate) fn close(&self) {
         lock(&self.shared.state).closing = true;
@@ -318,7 +328,7 @@ impl Shared {
                     // No older form is there either, or it would be let on.
                     continue;
                 }
-                state.writing = Some(key);
+                (state.writing, state.writing_bytes) = (Some(key), entry.weight());
                 drop(state);
                 let record = self.record(key, &entry);
                 state = lock(&self.state);
@@ -329,7 +339,7 @@ impl Shared {
                     None if state.writing == Some(key) => drop(self.disks.remove_soon(key.0)),
                     None => {}
                 }
-                state.writing = None;
+                (state.writing, state.writing_bytes) = (None, 0);
             }
             // Whatever waits is in `order` too, so the last pass over it ends here.
             if state.waiting.is_empty() {

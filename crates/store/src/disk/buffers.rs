@@ -87,6 +87,15 @@ impl Buffers {
         lock(&self.sides).iter().all(|side| side.filling.is_none() && side.writing.is_none())
     }
 
+    /// Bytes that are not in a file yet.
+    pub(crate) fn bytes(&self) -> usize {
+        let of = |side: &Side| {
+            let filling = side.filling.as_ref().map_or(0, |block| block.bytes.len());
+            filling + side.writing.as_ref().map_or(0, |block| block.bytes.len())
+        };
+        lock(&self.sides).iter().map(of).sum()
+    }
+
     /// The block to write now: the one that was not written yet, else what was filled so far.
     pub(crate) fn to_write(&self, stream: Stream) -> Option<Arc<Block>> {
         let mut sides = lock(&self.sides);

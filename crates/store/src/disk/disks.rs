@@ -116,8 +116,13 @@ impl Disks {
     /// cannot be stored is dropped and counted. It can be found a moment later, when its disk's
     /// writer has taken it.
     pub fn put(&self, record: Record) {
+        self.queue(record);
+        // Last: what is counted can be seen in `unwritten_bytes`.
+        DiskCounters::add(&self.set.counters.puts);
+    }
+
+    fn queue(&self, record: Record) {
         let counters = &self.set.counters;
-        DiskCounters::add(&counters.puts);
         let home = self.home(record.key, Health::Sound);
         let Some(home) = home.filter(|_| record.payload_bytes() <= PAYLOAD_BYTES_MAX) else {
             // What is there is older than what could not be put.
@@ -253,6 +258,14 @@ impl Disks {
             totals.capacity_bytes += disk.segments.capacity_bytes();
         }
         totals
+    }
+
+    /// Bytes that were put and are in no file yet: 0 exactly when there are none; in between, what
+    /// moves on meanwhile may be counted twice. A disk that was given up counts no more.
+    pub fn unwritten_bytes(&self) -> u64 {
+        // In the order in which records go, so that none is missed on its way.
+        let of_disk = |disk: &Arc<Disk>| disk.queue.unwritten_bytes() + disk.buffers.bytes();
+        self.usable(Health::ReadOnly).map(|disk| of_disk(disk) as u64).sum()
     }
 
     /// Waits until all that was put before is written; blocks the thread.

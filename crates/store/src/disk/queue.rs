@@ -45,6 +45,7 @@ struct State {
     normal: VecDeque<Op>,
     bytes: usize,
     in_hand: Vec<InHand>,
+    in_hand_bytes: usize,
     /// Slices that are queued or in hand, which the index does not know yet.
     slices: HashMap<u128, Slice>,
     puts: u64,
@@ -218,6 +219,7 @@ impl Queue {
                 state.slices.remove(&done.key);
             }
         }
+        state.in_hand_bytes = 0;
         state.removed_since.clear();
         let queued = |op: &Op| match op {
             Op::Remove { key, .. } => Some(*key),
@@ -243,6 +245,7 @@ impl Queue {
             ops.push(op);
         }
         state.bytes -= bytes;
+        state.in_hand_bytes = bytes;
         self.room.notify_all();
         if std::mem::take(&mut state.ticked) {
             ops.push(Op::Flush(None));
@@ -263,6 +266,12 @@ impl Queue {
     /// Bytes that wait.
     pub(crate) fn bytes(&self) -> usize {
         lock(&self.state).bytes
+    }
+
+    /// Bytes that wait or are in hand: that may not be in the buffer yet.
+    pub(crate) fn unwritten_bytes(&self) -> usize {
+        let state = lock(&self.state);
+        state.bytes + state.in_hand_bytes
     }
 
     /// The lowest purge revision of what waits or is in hand.

@@ -177,3 +177,22 @@ proptest! {
         check_ranges(&disks, &parts, &[(0, u32::MAX), (u32::MAX - 1, 1), (40_000, 0)]);
     }
 }
+
+#[test]
+fn what_is_in_no_file_yet_is_counted_until_it_is() {
+    let rig = Rig::new(2, SIZE);
+    let disks = rig.open();
+    assert_eq!(disks.unwritten_bytes(), 0);
+    (0..20).for_each(|number| disks.put(record(number, 1, 1000)));
+    assert!(disks.unwritten_bytes() >= 20 * 1000, "queued, in hand or in the buffers");
+    disks.flush();
+    assert_eq!(disks.unwritten_bytes(), 0);
+    rig.io.plan(|call, _, _, _| if call == Call::Write { Fate::Fail(5) } else { Fate::Work });
+    disks.put(record(1, 2, 1000));
+    disks.flush();
+    assert!(disks.unwritten_bytes() >= 1000, "a flush that fails");
+    rig.io.work();
+    disks.set.retry();
+    disks.flush();
+    assert_eq!(disks.unwritten_bytes(), 0);
+}
