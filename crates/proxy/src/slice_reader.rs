@@ -18,7 +18,7 @@ use crate::slices::{self, Begun};
 use bytes::Bytes;
 use selvedge_net::BodyError;
 use selvedge_store::{
-    DiskSlice, DiskStep, FillError, FillOutcome, FillReader, Object, Reading, SLICE_BYTES,
+    DiskSlice, DiskStep, FillError, FillOutcome, FillReader, Object, Piece, Reading, SLICE_BYTES,
     SliceFound, SliceId,
 };
 use std::future::poll_fn;
@@ -199,20 +199,25 @@ impl SliceReader {
     fn look_for(&mut self, id: SliceId) -> Result<(), Failure> {
         let slice = self.bounds(id);
         let gap = match self.core.node.store.find_slice(id) {
-            SliceFound::Memory(piece) => match piece.from(self.next) {
-                Some(bytes) => {
-                    self.at = At::Bytes(bytes);
-                    return Ok(());
-                }
-                None if piece.first() > self.next => slice.start..piece.first(),
-                None => piece.end()..slice.end,
-            },
+            SliceFound::Memory(piece) => return self.take_from(&piece),
             SliceFound::Disk(slice) => {
                 self.at = At::Disk(slice);
                 return Ok(());
             }
             SliceFound::Missing => slice,
         };
+        self.fetch(gap)
+    }
+
+    /// Reads on in what is at hand of the present slice; what is not is fetched.
+    fn take_from(&mut self, piece: &Piece) -> Result<(), Failure> {
+        if let Some(bytes) = piece.from(self.next) {
+            self.at = At::Bytes(bytes);
+            return Ok(());
+        }
+        let slice = self.bounds(piece.id());
+        let is_behind = piece.first() > self.next;
+        let gap = if is_behind { slice.start..piece.first() } else { piece.end()..slice.end };
         self.fetch(gap)
     }
 
@@ -226,6 +231,11 @@ impl SliceReader {
         let slice = self.bounds(SliceId::holding(self.reading.body(), self.next));
         let gap = match step {
             DiskStep::Bytes(bytes) => return Some(Ok(bytes)),
+            DiskStep::Whole(piece) => {
+                let taken = self.take_from(&piece);
+                self.core.node.store.remember_slice(piece);
+                return taken.err().map(Err);
+            }
             // The step before was the last one of its slice.
             DiskStep::Holds(range) if range.end <= slice.start => {
                 self.at = At::Look;

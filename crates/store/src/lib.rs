@@ -4,6 +4,7 @@
 //! to any number of readers while it still comes, and remembers what is not for sharing. It never
 //! reads a clock, opens a socket or decides freshness. RFC 9111 2, 4.1 and 4.4.
 
+mod again;
 mod body;
 mod codec;
 mod counters;

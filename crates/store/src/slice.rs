@@ -18,6 +18,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use selvedge_policy::{Key, KeySeed};
 
 use crate::body::SLICE_BYTES;
+use crate::disk::{POOLED_BYTES_MIN, POOLED_STEP_BYTES};
 use crate::head::{ALLOCATION, BodyId};
 
 /// A slice of a body.
@@ -113,7 +114,9 @@ impl Piece {
 
     /// Memory that it holds.
     pub(crate) fn cost(&self) -> usize {
-        size_of::<Self>() + self.bytes.len() + 3 * ALLOCATION
+        // One that was read from disk keeps the buffer that it was read into.
+        let room = if self.bytes.len() < POOLED_BYTES_MIN { 0 } else { POOLED_STEP_BYTES };
+        size_of::<Self>() + self.bytes.len() + room + 3 * ALLOCATION
     }
 
     /// What it is written as.
@@ -126,6 +129,12 @@ impl Piece {
         let [header, bytes] = payload else { return None };
         let range = Self::read_header(id, header).filter(|range| range.len() == bytes.len())?;
         Self::new(id, range.start, bytes.clone())
+    }
+
+    /// The piece that a record holds; `None` if it is not one of this slice.
+    pub(crate) fn from_record(id: SliceId, record: &Bytes) -> Option<Self> {
+        let header = record.get(..PIECE_HEADER_BYTES as usize)?;
+        Self::from_payload(id, &[record.slice_ref(header), record.slice(header.len()..)])
     }
 
     /// What a record of it begins with.
@@ -194,6 +203,8 @@ mod tests {
             let piece = piece(id, start..start + 100);
             prop_assert_eq!(Piece::read_header(id, &piece.header()), Some(start..start + 100));
             prop_assert_eq!(Piece::from_payload(id, &piece.payload()), Some(piece.clone()));
+            let record = piece.payload().concat().into();
+            prop_assert_eq!(Piece::from_record(id, &record), Some(piece.clone()));
             let next = SliceId { index: 4, ..id };
             prop_assert_eq!(Piece::read_header(next, &piece.header()), None);
             let read = Piece::read_header(id, &bytes);

@@ -39,13 +39,13 @@ impl Store {
         let Some(disks) = self.tier.as_ref().map(Tier::disks) else { return SliceFound::Missing };
         let key = id.key().0;
         if let Some(found) = disks.find(key) {
-            return SliceFound::Disk(DiskSlice::new(id, found, self.step_bytes()));
+            return self.on_disk(id, found);
         }
         let queued = disks.on_its_way(key).and_then(|payload| Piece::from_payload(id, &payload));
         // What was on its way may have got there between the two looks.
         match (queued, disks.find(key)) {
             (Some(piece), _) => SliceFound::Memory(Arc::new(piece)),
-            (None, Some(found)) => SliceFound::Disk(DiskSlice::new(id, found, self.step_bytes())),
+            (None, Some(found)) => self.on_disk(id, found),
             (None, None) => SliceFound::Missing,
         }
     }
@@ -59,6 +59,16 @@ impl Store {
     pub fn has_slice(&self, id: SliceId) -> bool {
         self.memory.slice(id).is_some()
             || self.tier.as_ref().is_some_and(|tier| tier.disks().has(id.key().0))
+    }
+
+    fn on_disk(&self, id: SliceId, found: Found) -> SliceFound {
+        let is_whole = self.read_lately.is_again(id.key());
+        SliceFound::Disk(DiskSlice::new(id, found, is_whole, self.step_bytes()))
+    }
+
+    /// Puts what was read of a slice into memory.
+    pub fn remember_slice(&self, piece: Piece) {
+        self.memory.put_slice(Arc::new(piece));
     }
 
     /// How much a reader takes from disk at a time: long steps cost less (1 MiB of a hit took 30 %
@@ -144,6 +154,8 @@ impl Drop for Reading {
 pub struct DiskSlice {
     id: SliceId,
     found: Found,
+    /// It is read in one step, to be kept in memory.
+    is_whole: bool,
     step_bytes: u32,
     /// Which bytes of the body it holds, once its header has been read.
     holds: Option<Range<u64>>,
@@ -164,6 +176,8 @@ const BLOCK: u32 = BLOCK_BYTES as u32;
 pub enum DiskStep {
     /// These bytes, at least one.
     Bytes(Bytes),
+    /// All that is on disk of a slice that was read before: for memory too.
+    Whole(Piece),
     /// It holds other bytes of the body.
     Holds(Range<u64>),
     /// It cannot be read: it counts as not there.
@@ -171,13 +185,19 @@ pub enum DiskStep {
 }
 
 impl DiskSlice {
-    fn new(id: SliceId, found: Found, step_bytes: u32) -> Self {
-        Self { id, found, step_bytes, holds: None, pending: None }
+    fn new(id: SliceId, found: Found, is_whole: bool, step_bytes: u32) -> Self {
+        Self { id, found, is_whole, step_bytes, holds: None, pending: None }
     }
 
     /// The bytes from this offset of the body on, up to `until` and about a step at most. Until it
     /// is ready it must be asked for the same.
     pub fn poll_step(&mut self, offset: u64, until: u64, cx: &mut Context<'_>) -> Poll<DiskStep> {
+        if self.is_whole {
+            let read = ready!(self.poll_read(0..u32::MAX, cx));
+            self.is_whole = false;
+            let piece = read.ok().and_then(|record| Piece::from_record(self.id, &record));
+            return Poll::Ready(piece.map_or(DiskStep::Lost, DiskStep::Whole));
+        }
         let Some(holds) = self.holds.clone() else { return self.poll_first(offset, until, cx) };
         if !holds.contains(&offset) {
             return Poll::Ready(DiskStep::Holds(holds));

@@ -12,6 +12,7 @@ use std::task::Waker;
 use http::HeaderMap;
 use selvedge_policy::{Key, KeyParts, KeySeed, Now, Storable, tags};
 
+use crate::again::Again;
 use crate::counters::Counters;
 use crate::disk::{DiskCounters, DiskSettings, Disks, OpenReport, Quota, SiteBytes};
 use crate::entry::{Entry, EntryLimits};
@@ -74,6 +75,8 @@ pub struct Store {
     pub(crate) readings: Mutex<HashMap<BodyId, u32>>,
     /// How many those are.
     pub(crate) readers: AtomicU32,
+    /// Which slices were read from disk lately.
+    pub(crate) read_lately: Again,
     settings: Settings,
     pub(crate) budget: Arc<Budget>,
     counters: Arc<Counters>,
@@ -146,6 +149,7 @@ impl Store {
             slice_fills: SliceTable::default(),
             readings: Mutex::default(),
             readers: AtomicU32::new(0),
+            read_lately: Again::new(settings.memory_bytes),
             budget: Arc::new(Budget::new(counters.clone(), settings.fill_bytes_max)),
             settings,
             counters,

@@ -1,5 +1,6 @@
 //! What goes to disk comes back, what is removed does not, and neither depends on who was faster.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, Mutex};
 
@@ -10,7 +11,7 @@ use crate::disk::{Admission, DiskPath, DiskSettings};
 use crate::support::{
     Resource, fields, lead, now, once, pattern, ready, resource, storable, stored, stored_for,
 };
-use crate::{Entry, Object, Settings, Store};
+use crate::{DiskStep, Entry, Object, Settings, SliceFound, Store};
 
 fn disks(folder: &std::path::Path) -> DiskSettings {
     let disk = DiskPath { path: folder.to_owned(), size_bytes: 64 << 20 };
@@ -82,6 +83,48 @@ fn a_long_body_comes_back_in_slices_that_are_all_there() {
     let second = crate::SliceId { body: object.body_id, index: 1 };
     assert!(tier.disks().remove(second.key().0));
     assert!(recall(&store, &of).is_none());
+    store.close();
+}
+
+/// Reads a slice as a client does, step by step; says in how many.
+fn read_slice(store: &Store, id: crate::SliceId) -> (Vec<u8>, usize) {
+    let SliceFound::Disk(mut slice) = store.find_slice(id) else { panic!("it is on disk") };
+    let (mut read, mut steps) = (Vec::new(), 0);
+    loop {
+        let offset = id.first() + read.len() as u64;
+        let step = block_on(poll_fn(|cx| slice.poll_step(offset, u64::MAX, cx)));
+        steps += 1;
+        match step {
+            DiskStep::Bytes(bytes) => read.extend_from_slice(&bytes),
+            DiskStep::Whole(piece) => {
+                read.extend_from_slice(&piece.from(offset).expect("all of it"));
+                store.remember_slice(piece);
+                return (read, steps);
+            }
+            DiskStep::Holds(_) => return (read, steps),
+            DiskStep::Lost => panic!("it can be read"),
+        }
+    }
+}
+
+#[test]
+fn a_slice_that_is_read_again_comes_back_into_memory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path());
+    let of = resource("/long");
+    let body = pattern((2 << 20) + 17);
+    let object = stored(&store, &of, &body);
+    forget(&store, &of);
+    let id = crate::SliceId { body: object.body_id, index: 1 };
+    let middle = &body[1 << 20..2 << 20];
+    // Two steps and one that says that this was all.
+    let (read, steps) = read_slice(&store, id);
+    assert!(read == middle && steps == 3, "{steps}");
+    assert!(store.slice_in_memory(id).is_none(), "once is not often");
+    let (read, steps) = read_slice(&store, id);
+    assert!(read == middle && steps == 1, "{steps}");
+    let SliceFound::Memory(piece) = store.find_slice(id) else { panic!("it is in memory") };
+    assert_eq!(piece.from(id.first()).as_deref(), Some(middle));
     store.close();
 }
 
