@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   new ---> young ---> [ worth more than what main gives up? ] --yes--> main <--+
-//!              (3 %)            no: dropped, the ghost remembers          |      | stays
+//!             (0.8 %)           no: dropped, the ghost remembers          |      | stays
 //!                                                                 [ among the lowest tenth? ]
 //!                                                                         | yes: dropped
 //! ```
@@ -160,7 +160,7 @@ impl Asked {
 }
 
 /// Share of the segments that is for newcomers.
-const YOUNG_SHARE: f64 = 0.03;
+const YOUNG_SHARE: f64 = 0.008;
 
 /// Share of main's bytes that goes each time round. More: main forgets faster, and less is written
 /// again; less: it keeps longer what is worth keeping.

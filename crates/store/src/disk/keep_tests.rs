@@ -90,7 +90,8 @@ fn the_stream_over_its_share_is_emptied() {
     let mut keep = Keep::new();
     assert_eq!(keep.victim(100, 0), Side::Young);
     assert_eq!(keep.victim(50, 50), Side::Young);
-    assert_eq!(keep.victim(2, 98), Side::Main);
+    assert_eq!(keep.victim(8, 1_000), Side::Main);
+    assert_eq!(keep.victim(9, 1_000), Side::Young);
     assert_eq!(keep.victim(0, 3), Side::Main);
 }
 
