@@ -14,7 +14,7 @@ const SEGMENTS: u64 = 128;
 const RECORDS_PER_SEGMENT_MIN: u64 = 2;
 
 /// As in the index.
-const USES_MAX: u8 = 8;
+const USES_MAX: u8 = 7;
 const ASKS_PER_RECORD: usize = 30;
 
 const NOWHERE: u32 = u32::MAX;

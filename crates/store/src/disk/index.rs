@@ -36,7 +36,7 @@ pub(crate) const SHARDS: usize = 4096;
 
 /// The use count goes no higher: what is used more often is safe anyway, and so is forgotten
 /// sooner when nobody asks for it any more.
-pub(crate) const USES_MAX: u8 = 8;
+pub(crate) const USES_MAX: u8 = 7;
 
 /// Bytes of a slot in a dump.
 pub(crate) const SLOT_BYTES: usize = 16;
@@ -138,7 +138,7 @@ impl Index {
         })
     }
 
-    /// How often a record was used lately, 0 to 8; `None` if it does not lie there (any more).
+    /// How often a record was used lately, to `USES_MAX`; `None` if it does not lie there any more.
     pub(crate) fn uses(&self, key: u128, place: Place) -> Option<u8> {
         self.with(key, place, |slot| slot.uses())
     }
