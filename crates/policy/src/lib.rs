@@ -59,6 +59,7 @@ pub mod vary;
 pub use cache_control::{Qualified, RequestDirectives, ResponseDirectives};
 pub use encodings::{Coding, Encodings};
 pub use key::{Key, KeyParts, KeySeed, Scheme};
+pub use list::is_token_byte;
 pub use meta::Meta;
 pub use query::QueryRules;
 pub use reason::{NoStore, Why};

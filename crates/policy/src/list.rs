@@ -97,7 +97,8 @@ pub(crate) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| is_token_byte(byte))
 }
 
-pub(crate) const fn is_token_byte(byte: u8) -> bool {
+/// Whether a token may have this byte (RFC 9110 5.6.2).
+pub const fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,

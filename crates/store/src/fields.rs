@@ -13,6 +13,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use selvedge_policy::is_token_byte;
 
 /// What a field takes beside its name and value.
 const FIELD_BYTES: usize = 2 + 4 + 1;
@@ -172,24 +173,7 @@ const NAME_BYTES: [bool; 256] = {
     let mut bytes = [false; 256];
     let mut byte = 0u8;
     while byte < 128 {
-        let is_sign = matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        );
-        bytes[byte as usize] = is_sign || byte.is_ascii_digit() || byte.is_ascii_lowercase();
+        bytes[byte as usize] = is_token_byte(byte) && !byte.is_ascii_uppercase();
         byte += 1;
     }
     bytes
