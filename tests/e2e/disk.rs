@@ -5,7 +5,7 @@ use crate::support::{HOST, becomes};
 use rustix::process::Signal;
 use selvedge_tests::answer::pattern_bytes;
 use selvedge_tests::node::{Reload, binary};
-use selvedge_tests::{Answer, Node, NodeConfig, Origin, Site, eventually};
+use selvedge_tests::{Answer, Client, Node, NodeConfig, Origin, Site, eventually};
 use serde_json::json;
 use std::path::Path;
 use std::process::Command;
@@ -248,6 +248,37 @@ fn a_disk_may_become_larger_and_smaller() {
         }
         assert!(edge.terminate().success());
     }
+}
+
+/// A smaller disk loses the segment in which it was written that an object was removed, but keeps
+/// the one in which the object lies.
+#[test]
+fn what_was_removed_stays_so_when_the_disk_becomes_smaller() {
+    let (origin, disk) = (Origin::start(), folder());
+    origin.on_fn("*", |req, _| Answer::cacheable("", 600).body(body_of(&req.target, 300_000)));
+    let large = sized(&origin, disk.path(), "512MiB");
+    let mut edge = Node::edge(&large);
+    edge.get(HOST, "/kept");
+    edge.get(HOST, "/gone");
+    written(&edge, 2);
+    // 78 MB, so that what comes then lies beyond the first 64 MiB.
+    for n in 0..260 {
+        edge.get(HOST, &format!("/{n}"));
+    }
+    written(&edge, 262);
+    let post = format!("POST /gone HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 1\r\n\r\nx");
+    assert_eq!(Client::http(edge.http()).request(&post).status, 200);
+    edge.kill();
+    let small = sized(&origin, disk.path(), "64MiB");
+    for _ in 0..2 {
+        let mut edge = Node::edge(&small);
+        assert!(edge.get(HOST, "/kept").is_hit("edge-1"), "the first segment stays");
+        edge.kill();
+    }
+    let asked = origin.fetches("/gone");
+    let edge = Node::edge(&small);
+    assert!(!edge.get(HOST, "/gone").is_hit("edge-1"));
+    assert_eq!(origin.fetches("/gone"), asked + 1);
 }
 
 #[test]

@@ -71,9 +71,8 @@ impl Store {
         self.memory.put_slice(Arc::new(piece));
     }
 
-    /// How much a reader takes from disk at a time: long steps cost less (1 MiB of a hit took 30 %
-    /// less CPU in steps of 512 KiB than in steps of 128), but a client that reads nothing holds
-    /// one.
+    /// How much a reader takes from disk at a time: long steps are fewer writes and wake-ups, but a
+    /// client that reads nothing holds one.
     fn step_bytes(&self) -> u32 {
         let readers = self.readers.load(Relaxed).max(1);
         let share = (STEPS_BYTES / readers).clamp(STEP_BYTES.0, STEP_BYTES.1);
