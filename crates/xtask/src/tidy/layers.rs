@@ -15,6 +15,7 @@ use crate::process::Task;
 /// Crates of ours and the crates of ours that they may depend on.
 const LAYERS: &[(&str, &[&str])] = &[
     ("selvedge-config", &[]),
+    ("selvedge-feed", &[]),
     ("selvedge-policy", &[]),
     ("selvedge-telemetry", &[]),
     ("selvedge-sendqueue", &[]),
@@ -46,7 +47,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates without sockets, clock or runtime.
-const PURE: &[&str] = &["selvedge-config", "selvedge-policy"];
+const PURE: &[&str] = &["selvedge-config", "selvedge-feed", "selvedge-policy"];
 /// What a pure crate must not have anywhere below it.
 const IMPURE: &[&str] = &["tokio", "mio", "socket2"];
 
