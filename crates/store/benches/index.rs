@@ -11,9 +11,14 @@ use std::hint::black_box;
 use index::{Index, Place};
 use support::{Row, Table, key, mix, thread_cpu_ns};
 
+#[path = "../src/disk/ghost.rs"]
+mod ghost;
 #[path = "../src/disk/index.rs"]
 #[expect(dead_code, reason = "the benchmark needs only some of it")]
 mod index;
+#[path = "../src/disk/keep.rs"]
+#[expect(dead_code, reason = "the benchmark needs only some of it")]
+mod keep;
 #[path = "../src/lock.rs"]
 mod lock;
 #[expect(dead_code, reason = "each benchmark needs only some of it")]

@@ -4,8 +4,11 @@
 //!
 //! Ours is simulated with its segments, headers and padding, and pays for them; the others keep
 //! exact bytes. All get the same budget, a share of the bytes of all objects (those that come back;
-//! not what a scan asks for once). The first third of each trace warms up and is not counted.
-//! `asks` is per object. Object sizes are log-normal, 256 bytes to 256 KiB, 19 KiB on average.
+//! not what a scan asks for once). What ours remembers of what is not there is sized for the true
+//! number of objects, as the sketch of W-TinyLFU is; the engine takes 32 KiB for each.
+//!
+//! The first third of each trace warms up and is not counted. `asks` is per object. Object sizes
+//! are log-normal, 256 bytes to 256 KiB, 19 KiB on average.
 
 use std::fmt::Write as _;
 

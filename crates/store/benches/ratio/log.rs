@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::keep::{Asked, Fate, Keep, Side};
+use crate::keep::{ASKS_PER_RECORD, Asked, Fate, Keep, Side};
 use crate::peers::Cache;
 use crate::support;
 
@@ -15,7 +15,6 @@ const RECORDS_PER_SEGMENT_MIN: u64 = 2;
 
 /// As in the index.
 const USES_MAX: u8 = 7;
-const ASKS_PER_RECORD: usize = 30;
 
 const NOWHERE: u32 = u32::MAX;
 
@@ -39,6 +38,8 @@ pub(crate) struct Log<'a> {
     asked: Asked,
     live: usize,
     asks: usize,
+    halvings: usize,
+    asks_per_record: usize,
     new_bytes: u64,
     moved_bytes: u64,
 }
@@ -62,6 +63,8 @@ impl<'a> Log<'a> {
             asked: Asked::new(records),
             live: 0,
             asks: 0,
+            halvings: 0,
+            asks_per_record: ASKS_PER_RECORD,
             new_bytes: 0,
             moved_bytes: 0,
         }
@@ -116,6 +119,7 @@ impl<'a> Log<'a> {
                 Fate::Main => {
                     if side == Side::Young {
                         self.uses[id as usize] = (uses + asked).min(USES_MAX);
+                        self.asked.settled(key(id));
                     }
                     self.moved_bytes += bytes;
                     self.append(Side::Main, id);
@@ -129,7 +133,9 @@ impl<'a> Log<'a> {
         }
         if side == Side::Main {
             self.keep.emptied_main();
+            self.asks_per_record = self.keep.asks_per_record();
         }
+        self.asked.faded(self.halvings, 1);
         self.segments[oldest as usize].bytes = 0;
         self.free.push(oldest);
     }
@@ -139,8 +145,9 @@ impl Cache for Log<'_> {
     fn ask(&mut self, id: u32) -> bool {
         // The index does this shard by shard.
         self.asks += 1;
-        if self.asks > self.live.max(64) * ASKS_PER_RECORD {
+        if self.asks > self.live.max(64) * self.asks_per_record {
             self.asks = 0;
+            self.halvings += 1;
             self.uses.iter_mut().for_each(|uses| *uses /= 2);
         }
         let uses = &mut self.uses[id as usize];

@@ -1,13 +1,15 @@
 //! Keys that were asked for and not there, or that had to go: what the disk remembers of what it
-//! does not have. Two bytes for each record that the disk may hold.
+//! does not have. Six bytes for each record that the disk may hold.
 //!
 //! A line is 32 cells, the one asked for last in front. A cell is 12 bits of the key and a count
 //! of asks (1 to 15; 0 is empty). To make room, the hindmost cell goes; but one that was asked for
 //! more than once loses one ask and moves to the front instead. So a key asked for once is
-//! remembered for about as many others as the disk has records, and one asked for often for longer.
+//! remembered for about three times as many others as the disk has records, and one asked for often
+//! for longer. Counts are halved when those of the index are, so that the two can be compared.
 //! A key may be taken for another, about once in 130 times: a count is a hint, never a promise.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::lock::lock;
 
@@ -21,14 +23,16 @@ type Part = Mutex<Box<[[u16; CELLS]]>>;
 #[derive(Debug)]
 pub(crate) struct Ghost {
     parts: Box<[Part]>,
+    /// Parts halved since the start, over and over.
+    halved: AtomicUsize,
 }
 
 impl Ghost {
-    /// Remembers about as many keys as there may be `records` on the disk.
+    /// Remembers about three times as many keys as there may be `records` on the disk.
     pub(crate) fn new(records: usize) -> Self {
-        let lines = (records / CELLS / PARTS).max(1);
+        let lines = (records * CELLS_PER_RECORD / CELLS / PARTS).max(1);
         let part = || Mutex::new(vec![[0; CELLS]; lines].into_boxed_slice());
-        Self { parts: (0..PARTS).map(|_| part()).collect() }
+        Self { parts: (0..PARTS).map(|_| part()).collect(), halved: AtomicUsize::new(0) }
     }
 
     /// How often a key was noted lately, 0 to 15.
@@ -55,6 +59,35 @@ impl Ghost {
         cells.copy_within(0..at, 1);
         cells[0] = tag | (known + u16::from(times.max(1))).min(u16::from(ASKS_MAX));
         known as u8
+    }
+
+    /// Forgets a key.
+    pub(crate) fn forget(&self, key: u128) {
+        let (part, hash, tag) = places(key);
+        let mut lines = lock(&self.parts[part]);
+        let at = line(hash, lines.len());
+        let cells = &mut lines[at];
+        if let Some(at) = cells.iter().position(|&cell| is_of(cell, tag)) {
+            cells[at] = 0;
+            cells[at..].rotate_left(1);
+        }
+    }
+
+    /// Halves all counts in part after part, until all were halved `times` (a number that rises
+    /// from call to call) since the start; a fraction `of` a time halves as many of the parts.
+    pub(crate) fn halve(&self, times: usize, of: usize) {
+        let until = times * PARTS / of;
+        let from = self.halved.swap(until, Relaxed).max(until.saturating_sub(HALVINGS_MAX * PARTS));
+        for part in from..until {
+            let part = &self.parts[part % PARTS];
+            let lines = lock(part).len();
+            for first in (0..lines).step_by(LINES_AT_ONCE) {
+                let end = lines.min(first + LINES_AT_ONCE);
+                for cell in lock(part)[first..end].as_flattened_mut() {
+                    *cell = *cell & !u16::from(ASKS_MAX) | (asks(*cell) / 2);
+                }
+            }
+        }
     }
 }
 
@@ -87,7 +120,14 @@ fn is_of(cell: u16, tag: u16) -> bool {
 }
 
 const CELLS: usize = 32;
+const CELLS_PER_RECORD: usize = 3;
 const COUNT_BITS: u32 = 4;
 
 /// Parts with a lock each.
 const PARTS: usize = 64;
+
+/// Nothing is left of any count after so many.
+const HALVINGS_MAX: usize = COUNT_BITS as usize;
+
+/// Lines halved before others may have the lock (256 KiB).
+const LINES_AT_ONCE: usize = 4096;

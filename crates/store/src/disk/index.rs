@@ -16,19 +16,20 @@
 //!
 //! | bits | what |
 //! |---|---|
-//! | 0..4 | how often it was used lately, at most 8 |
+//! | 0..4 | how often it was used lately, at most 7 |
 //! | 4..20 | units of 64 bytes, less one |
 //! | 20..42 | first unit within the segment |
 //! | 42..62 | segment |
 //! | 63 | the slot is in use |
 //!
-//! Each shard halves its use counts after thirty asks per record it has, found or not: so a count
-//! tells how often a record is asked for compared with the others, and old fame fades.
+//! Each shard halves its use counts after so many asks per record it has (`keep.rs`), found or not:
+//! so a count tells how often a record is asked for compared with the others, and old fame fades.
 
 use std::ops::RangeInclusive;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use super::keep::ASKS_PER_RECORD;
 use crate::lock::lock;
 
 /// Shards of an index. Shards 0 to this, less one, can be dumped and loaded.
@@ -62,13 +63,16 @@ pub(crate) struct Index {
     shards: Box<[Shard]>,
     len: AtomicUsize,
     slots: AtomicUsize,
+    asks_per_record: AtomicUsize,
+    halvings: AtomicUsize,
 }
 
 impl Index {
     /// An empty index.
     pub(crate) fn new() -> Self {
         let shards = (0..SHARDS).map(|_| Shard::default()).collect();
-        Self { shards, len: AtomicUsize::new(0), slots: AtomicUsize::new(0) }
+        let (len, slots, halvings) = Default::default();
+        Self { shards, len, slots, asks_per_record: AtomicUsize::new(ASKS_PER_RECORD), halvings }
     }
 
     /// Where the record of a key lies, without counting that as a use.
@@ -83,7 +87,9 @@ impl Index {
     pub(crate) fn touch(&self, key: u128) -> Option<Place> {
         let (shard, fingerprint) = parts(key);
         let mut table = lock(&self.shards[shard].table);
-        table.count_ask();
+        if table.count_ask(self.asks_per_record.load(Relaxed)) {
+            self.halvings.fetch_add(1, Relaxed);
+        }
         let at = table.find(fingerprint).ok()?;
         let slot = &mut table.slots[at];
         // Most of what is used often is at the top already: do not make its line dirty again.
@@ -149,6 +155,16 @@ impl Index {
             let uses = slot.uses().saturating_add(uses).min(USES_MAX);
             slot.word = slot.word & !USES_MASK | u64::from(uses);
         });
+    }
+
+    /// Use counts are to be halved after so many asks for each record.
+    pub(crate) fn set_asks_per_record(&self, asks: usize) {
+        self.asks_per_record.store(asks, Relaxed);
+    }
+
+    /// How many times a shard halved its use counts.
+    pub(crate) fn halvings(&self) -> usize {
+        self.halvings.load(Relaxed)
     }
 
     /// Records in the index.
@@ -306,14 +322,17 @@ struct Table {
 }
 
 impl Table {
-    fn count_ask(&mut self) {
+    /// Was it time to halve the use counts?
+    fn count_ask(&mut self, asks_per_record: usize) -> bool {
         self.asks += 1;
-        if self.asks > self.len.max(AGED_LEN_MIN) * ASKS_PER_RECORD {
+        let halves = self.asks > self.len.max(AGED_LEN_MIN) * asks_per_record;
+        if halves {
             self.asks = 0;
             for slot in &mut self.slots {
                 slot.word = slot.word & !USES_MASK | u64::from(slot.uses() / 2);
             }
         }
+        halves
     }
 
     fn home(&self, fingerprint: u64) -> usize {
@@ -420,9 +439,6 @@ const UNITS_RANGE: RangeInclusive<u32> = 1..=UNITS_MAX;
 /// Share of the homes that may be taken. A search passes about seven slots when it is reached, and
 /// a table that has just grown by an eighth takes less than 20 bytes an entry.
 const LOAD_MAX: (usize, usize) = (12, 13);
-
-/// Asks, for each record of a shard, after which its use counts are halved.
-const ASKS_PER_RECORD: usize = 30;
 
 /// A shard with fewer records ages as if it had so many.
 const AGED_LEN_MIN: usize = 64;

@@ -212,6 +212,12 @@ fn old_fame_fades_with_what_is_asked_for_in_the_same_shard() {
     asks(1);
     assert_eq!(index.uses(5, place(1)), Some(USES_MAX / 2));
     assert_eq!(index.uses(5 | 1 << 116, place(1)), Some(USES_MAX));
+    assert_eq!(index.halvings(), 1);
+    index.set_asks_per_record(15);
+    asks(960);
+    assert_eq!(index.halvings(), 1);
+    asks(1);
+    assert_eq!(index.halvings(), 2);
 }
 
 #[test]

@@ -7,27 +7,30 @@
 //! ```text
 //!   new ---> young ---> [ worth more than what main gives up? ] --yes--> main <--+
 //!             (0.8 %)           no: dropped, the ghost remembers          |      | stays
-//!                                                                 [ among the lowest tenth? ]
+//!                                                                 [ among the lowest 8 %? ]
 //!                                                                         | yes: dropped
 //! ```
 //!
 //! - The worth of a record is how often it was asked for lately (its use count; for a newcomer also
 //!   what the ghost remembers), a little less for a large one: the room of one large record holds
 //!   many small ones.
-//! - Of what lies in the oldest segment of main, the tenth (in bytes) that is worth least goes. The
+//! - Of what lies in the oldest segment of main, the 8 % (in bytes) that are worth least go. The
 //!   worth at that limit is the level. It is found by keeping sums of bytes by worth, of which the
 //!   old ones fade.
-//! - A newcomer moves to main if it was asked for at least twice and is worth more than what must
-//!   go for it (a little less will do: it had less time to be asked for). What the ghost knew is
-//!   added to its uses then. So a scan, or the long tail, passes through the young stream only, and
-//!   what is written again stays little even when main is full of good things.
-//! - Use counts fade (`index.rs`), so fame of long ago gives way. They do not shrink when a record
-//!   stays: how often main is gone through says nothing about how often a record is asked for.
+//! - A newcomer moves to main if it was asked for at least twice and is worth a little more than
+//!   what must go for it (it is judged soon after an ask, the others at any time). What the ghost
+//!   knew is added to its uses then, and the ghost forgets it, so that no ask counts twice. So a
+//!   scan, or the long tail, passes through the young stream only, and what is written again stays
+//!   little even when main is full of good things.
+//! - Use counts fade (`index.rs`), those of the ghost alike, so fame of long ago gives way. When
+//!   the level comes near to where counts end, they fade sooner, or all would look the same. They
+//!   do not shrink when a record stays: how often main is gone through says nothing about how
+//!   often a record is asked for.
 //!
 //! Why not S3-FIFO as it is: its tenth for newcomers is too much when few of them are worth it, and
 //! two bits of use cannot tell the good from the very good. Why not W-TinyLFU: a log cannot drop
-//! any record at any time, and its sketch costs four times the memory; a record's uses, counted in
-//! its own slot of the index, need no sketch.
+//! any record at any time, and its sketch takes eight bytes a record; here uses are
+//! counted in the record's own slot of the index, and six bytes remember what is not there.
 
 use super::ghost::{ASKS_MAX, Ghost};
 
@@ -77,6 +80,11 @@ impl Keep {
         if main == 0 || (young > 0 && young as f64 > share) { Side::Young } else { Side::Main }
     }
 
+    /// Asks for each record on the disk after which use counts are to be halved.
+    pub(crate) fn asks_per_record(&self) -> usize {
+        if self.level > LEVEL_HIGH { ASKS_PER_RECORD / 2 } else { ASKS_PER_RECORD }
+    }
+
     /// Decides over one record of `bytes` bytes. `asked` is what the ghost counts for its key; it
     /// matters only for the young.
     pub(crate) fn judge(&mut self, side: Side, uses: u8, asked: u8, bytes: u32) -> Fate {
@@ -103,12 +111,12 @@ impl Keep {
     fn admits(&mut self, asks: u8, bytes: f64) -> bool {
         self.size_log += (bytes.log2() - self.size_log) / SIZES_MEAN_OF;
         // While there is room in main, it fills with almost whatever comes.
-        let level = if self.main_is_short { self.level.min(1.0) } else { self.level };
+        let level = if self.main_is_short { self.level.min(0.5) } else { self.level };
         let asks_min = if self.main_is_short { 1 } else { ADMIT_ASKS_MIN };
         asks >= asks_min && self.worth(asks, bytes) > level * NEWCOMER_LEVEL
     }
 
-    /// Is the record not among the lowest tenth? At the limit, as many go as make the tenth full.
+    /// Is the record not among the lowest? At the limit, as many go as make their share full.
     fn retains(&mut self, uses: u8, bytes: f64) -> bool {
         let worth = ((self.worth(uses, bytes) * 2.0) as usize).min(WORTHS - 1);
         self.worths.iter_mut().for_each(|sum| *sum *= FADE);
@@ -131,7 +139,7 @@ impl Keep {
 pub(crate) struct Asked(Ghost);
 
 impl Asked {
-    /// Takes two bytes for each of `records`, the most that the disk is likely to hold.
+    /// Takes six bytes for each of `records`, the most that the disk is likely to hold.
     pub(crate) fn new(records: usize) -> Self {
         Self(Ghost::new(records))
     }
@@ -146,6 +154,17 @@ impl Asked {
         if uses > 0 {
             self.0.note(key, uses);
         }
+    }
+
+    /// Notes that a record moved to main, and took along what is counted for its key.
+    pub(crate) fn settled(&self, key: u128) {
+        self.0.forget(key);
+    }
+
+    /// Notes how many shards of the index, of so many, halved their counts since the start: those
+    /// here are halved as often.
+    pub(crate) fn faded(&self, halvings: usize, shards: usize) {
+        self.0.halve(halvings, shards);
     }
 
     /// How often the key was asked for lately while it was not there, 0 to 15.
@@ -164,17 +183,24 @@ const YOUNG_SHARE: f64 = 0.008;
 
 /// Share of main's bytes that goes each time round. More: main forgets faster, and less is written
 /// again; less: it keeps longer what is worth keeping.
-const DROP_SHARE: f64 = 0.1;
+const DROP_SHARE: f64 = 0.08;
 
 /// What was asked for less often does not move to main.
 const ADMIT_ASKS_MIN: u8 = 2;
 
-/// A newcomer must be worth more than this share of the level: its asks were counted for a shorter
-/// time than those of a record in main.
-const NEWCOMER_LEVEL: f64 = 0.6;
+/// A newcomer must be worth more than this many times the level: the ask that brought it is among
+/// those counted, and to move it costs a write.
+const NEWCOMER_LEVEL: f64 = 1.1;
 
-/// A record of twice the size is worth 2^-0.1 of it.
-const SIZE_MATTERS: f64 = 0.1;
+/// A record of twice the size is worth 2^-0.05 of it.
+const SIZE_MATTERS: f64 = 0.05;
+
+/// Asks, for each record, after which use counts are halved, while they tell records apart.
+pub(crate) const ASKS_PER_RECORD: usize = 30;
+
+/// Counts go up to 7: above this level, most of what stays is at the top, and they are halved
+/// twice as often.
+const LEVEL_HIGH: f64 = 5.0;
 
 /// Worths are told apart up to half of this.
 const WORTHS: usize = 64;

@@ -78,7 +78,9 @@ impl Writer {
         self.sweep(id);
         if side == Side::Main {
             self.keep.emptied_main();
+            self.disk.index.set_asks_per_record(self.keep.asks_per_record());
         }
+        self.disk.asked.faded(self.disk.index.halvings(), SHARDS);
         if let Err(error) = disk.segments.release(id, &*disk.io) {
             self.write_failed(&error);
             return Err(NoPlace);
@@ -105,6 +107,7 @@ impl Writer {
         let worth_it = self.keep.judge(side, uses, asked, bytes) == Fate::Main;
         if worth_it && side == Side::Young {
             self.disk.index.warm(header.key, place, asked);
+            self.disk.asked.settled(header.key);
         }
         if !forced && (promised || worth_it) && self.relocate(place, header, scan) {
             DiskCounters::add(&self.disk.counters.moved);
