@@ -20,13 +20,27 @@ pub(crate) fn check(config: &Config, cx: &mut Context<'_>) {
     upstream(config, cx);
     peers(config, cx);
     limits(config, cx);
+    control(config, cx);
     sites(config, cx);
     for (index, site) in config.sites.iter().enumerate() {
         let path = |key: &str| format!("site[{index}].{key}");
-        origins(config, site, cx, path);
+        origins(Some(config), site, cx, path);
         lifetimes(site, cx, path);
-        delivery(config, site, cx, path);
+        delivery(site, cx, path);
+        redirects(config, site, cx, path);
     }
+}
+
+/// Reports every relation of a site that came by itself and does not hold, whatever the node is.
+pub(crate) fn check_site(site: &Site, cx: &mut Context<'_>) {
+    let path = |key: &str| format!("site[0].{key}");
+    let hosts = path("hosts");
+    unique(paths(&hosts, &site.hosts), cx);
+    has_hosts(site, cx, &hosts);
+    shares(site, cx, path);
+    origins(None, site, cx, path);
+    lifetimes(site, cx, path);
+    delivery(site, cx, path);
 }
 
 fn listen(config: &Config, cx: &mut Context<'_>) {
@@ -38,7 +52,8 @@ fn listen(config: &Config, cx: &mut Context<'_>) {
             "at least one address in listen.http or listen.https",
         );
     }
-    if !listen.https.is_empty() && config.certificates.is_empty() {
+    let brings_certificates = config.control.url.is_some();
+    if !listen.https.is_empty() && config.certificates.is_empty() && !brings_certificates {
         cx.conflict(
             &["listen.https", "certificate"],
             "HTTPS needs a certificate and there is none".to_owned(),
@@ -104,13 +119,7 @@ fn disks(config: &Config, cx: &mut Context<'_>) {
             );
             continue;
         }
-        if site.cache_max.is_some_and(|max| max < site.cache_min) {
-            cx.conflict(
-                &[&min, &max],
-                "is more than cache_max".to_owned(),
-                "cache_min at most cache_max",
-            );
-        }
+        shares(site, cx, path);
         let before = promised;
         promised = promised.saturating_add(site.cache_min.bytes());
         // All promises together must leave room to move in.
@@ -121,6 +130,16 @@ fn disks(config: &Config, cx: &mut Context<'_>) {
                 "a sum of cache_min of at most 80 % of the disks' sizes",
             );
         }
+    }
+}
+
+fn shares(site: &Site, cx: &mut Context<'_>, path: impl Fn(&str) -> String) {
+    if site.cache_max.is_some_and(|max| max < site.cache_min) {
+        cx.conflict(
+            &[&path("cache_min"), &path("cache_max")],
+            "is more than cache_max".to_owned(),
+            "cache_min at most cache_max",
+        );
     }
 }
 
@@ -195,12 +214,33 @@ fn limits(config: &Config, cx: &mut Context<'_>) {
     }
 }
 
+fn control(config: &Config, cx: &mut Context<'_>) {
+    let control = &config.control;
+    if control.url.is_none() {
+        return;
+    }
+    if control.state.is_none() {
+        cx.conflict(
+            &["control.state", "control.url"],
+            "is missing, and what control says has to be kept somewhere".to_owned(),
+            "a folder, such as \"/var/lib/selvedge\"",
+        );
+    }
+    if !config.sites.is_empty() {
+        cx.conflict(
+            &["site", "site[0]", "control.url"],
+            "is there as well as control.url, which takes the place of all sites".to_owned(),
+            "either [[site]] or control.url",
+        );
+    }
+}
+
 fn sites(config: &Config, cx: &mut Context<'_>) {
-    if config.sites.is_empty() {
+    if config.sites.is_empty() && config.control.url.is_none() && !cx.is_faulty("control.url") {
         cx.conflict(
             &["site"],
             "there is no site to serve".to_owned(),
-            "at least one [[site]] with name, hosts and origin",
+            "at least one [[site]] with name, hosts and origin, or [control] with url",
         );
     }
     let sites = || config.sites.iter().enumerate();
@@ -212,21 +252,46 @@ fn sites(config: &Config, cx: &mut Context<'_>) {
     );
     unique(sites().flat_map(|(at, site)| paths(&format!("site[{at}].hosts"), &site.hosts)), cx);
     for (index, site) in sites() {
-        let path = format!("site[{index}].hosts");
-        if site.hosts.is_empty() && cx.mentions(&path) {
-            cx.conflict(&[&path], "is empty".to_owned(), "at least one host, or \"*\" for any");
+        has_hosts(site, cx, &format!("site[{index}].hosts"));
+        let push = format!("site[{index}].push");
+        if site.push && config.control.url.is_none() {
+            cx.conflict(
+                &[&push],
+                "asks control for what was pushed, and there is no control".to_owned(),
+                "false for a site of this file",
+            );
         }
     }
 }
 
-fn origins(config: &Config, site: &Site, cx: &mut Context<'_>, path: impl Fn(&str) -> String) {
+fn has_hosts(site: &Site, cx: &mut Context<'_>, path: &str) {
+    if site.hosts.is_empty() && cx.mentions(path) {
+        cx.conflict(&[path], "is empty".to_owned(), "at least one host, or \"*\" for any");
+    }
+}
+
+/// A site that came by itself knows no node.
+fn origins(
+    node: Option<&Config>,
+    site: &Site,
+    cx: &mut Context<'_>,
+    path: impl Fn(&str) -> String,
+) {
     let origin = path("origin");
-    if site.origin.is_empty() && config.upstream.parents.is_empty() {
-        cx.conflict(
-            &[&origin, "upstream.parents", origin.trim_end_matches(".origin")],
+    let table = origin.trim_end_matches(".origin");
+    match node {
+        _ if !site.origin.is_empty() => {}
+        Some(node) if node.upstream.parents.is_empty() => cx.conflict(
+            &[&origin, "upstream.parents", table],
             "is missing, and there are no upstream.parents to ask instead".to_owned(),
             "a list of URLs, such as [\"http://127.0.0.1:9000\"]",
-        );
+        ),
+        None if !site.push => cx.conflict(
+            &[&origin, &path("push"), table],
+            "is missing, and the site has no pushed content instead".to_owned(),
+            "a list of URLs, such as [\"http://127.0.0.1:9000\"], or push = true",
+        ),
+        Some(_) | None => {}
     }
     if cx.is_faulty(&origin) {
         return;
@@ -248,7 +313,7 @@ fn origins(config: &Config, site: &Site, cx: &mut Context<'_>, path: impl Fn(&st
             ),
             (OriginPolicy::Weighted, Some(_)) | (OriginPolicy::Ordered, None) => {}
         }
-        if listens_at(&config.listen, &one.url) {
+        if node.is_some_and(|node| listens_at(&node.listen, &one.url)) {
             cx.conflict(&[&one_path], format!("{} is this node itself", one.url), "the origin");
         }
     }
@@ -284,7 +349,7 @@ fn lifetimes(site: &Site, cx: &mut Context<'_>, path: impl Fn(&str) -> String) {
     }
 }
 
-fn delivery(config: &Config, site: &Site, cx: &mut Context<'_>, path: impl Fn(&str) -> String) {
+fn delivery(site: &Site, cx: &mut Context<'_>, path: impl Fn(&str) -> String) {
     if site.compress_min > site.compress_max {
         cx.conflict(
             &[&path("compress_min"), &path("compress_max")],
@@ -292,6 +357,9 @@ fn delivery(config: &Config, site: &Site, cx: &mut Context<'_>, path: impl Fn(&s
             "compress_min at most compress_max",
         );
     }
+}
+
+fn redirects(config: &Config, site: &Site, cx: &mut Context<'_>, path: impl Fn(&str) -> String) {
     // Someone else may end TLS in front of this node and say so in X-Forwarded-Proto.
     if site.https_redirect && config.listen.https.is_empty() && config.listen.trust.is_empty() {
         cx.conflict(

@@ -67,6 +67,8 @@ pub enum Kind {
     Name,
     /// The path of a file.
     File,
+    /// The path of a folder.
+    Folder,
     /// A table of the path of a folder and a size.
     Disk,
     /// One of these words.

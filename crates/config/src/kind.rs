@@ -24,6 +24,7 @@ impl fmt::Display for Kind {
                  letter",
             ),
             Self::File => f.write_str("the path of a file"),
+            Self::Folder => f.write_str("the path of a folder"),
             Self::Disk => f.write_str(
                 "a folder and its share, such as { path = \"/var/cache/selvedge\", size = \
                  \"100GiB\" }",

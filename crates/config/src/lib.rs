@@ -7,6 +7,7 @@
 
 mod check;
 mod disk;
+mod document;
 mod fault;
 mod header;
 mod host;
@@ -25,15 +26,18 @@ mod value;
 mod tests;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use toml::de::DeTable;
 
 pub use disk::Disk;
+pub use document::{HostClash, host_clashes, site_from_json, site_from_toml, sites};
 pub use fault::{FAULTS_MAX, Fault, Faults};
 pub use header::HeaderRules;
 pub use host::{HostName, HostPattern, HostPort};
 pub use key::{Absence, Apply, Key, Kind, Section, Shape, Side};
 pub use keys::SECTIONS;
+pub use keys::control::Control;
 pub use keys::limits::Limits;
 pub use keys::node::{Admin, Cache, Certificate, Listen, Log, Node};
 pub use keys::purge::Purge;
@@ -79,8 +83,10 @@ pub struct Config {
     pub certificates: Vec<Certificate>,
     /// `[upstream]`.
     pub upstream: Upstream,
+    /// `[control]`.
+    pub control: Control,
     /// Each `[[site]]`, in the order of the file.
-    pub sites: Vec<Site>,
+    pub sites: Vec<Arc<Site>>,
     /// `[limits]`.
     pub limits: Limits,
     /// `[log]`.
@@ -118,7 +124,8 @@ pub fn parse(text: &str, origin: &str, profile: Profile) -> Result<Config, Fault
         cache: read::one(root, &mut cx, &Cache::SECTION, Cache::read),
         certificates: read::many(root, &mut cx, &Certificate::SECTION, Certificate::read),
         upstream: read::one(root, &mut cx, &Upstream::SECTION, Upstream::read),
-        sites: read::many(root, &mut cx, &Site::SECTION, Site::read),
+        control: read::one(root, &mut cx, &Control::SECTION, Control::read),
+        sites: read::many(root, &mut cx, &Site::SECTION, |table| Arc::new(Site::read(table))),
         limits: read::one(root, &mut cx, &Limits::SECTION, Limits::read),
         log: read::one(root, &mut cx, &Log::SECTION, Log::read),
     };
@@ -138,6 +145,7 @@ impl Config {
         self.purge.restart_needed(&other.purge, &mut needed);
         self.cache.restart_needed(&other.cache, &mut needed);
         self.upstream.restart_needed(&other.upstream, &mut needed);
+        self.control.restart_needed(&other.control, &mut needed);
         self.limits.restart_needed(&other.limits, &mut needed);
         self.log.restart_needed(&other.log, &mut needed);
         for (own, theirs) in self.certificates.iter().zip(&other.certificates) {

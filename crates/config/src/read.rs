@@ -260,6 +260,19 @@ pub(crate) fn one<'t, T>(
     read(&mut TableReader { cx, section, path, table, span })
 }
 
+/// Reads one entry of a repeated table whose keys are all of `table`.
+pub(crate) fn entry<'t, T>(
+    table: &DeTable<'t>,
+    cx: &mut Context<'t>,
+    section: &'static Section,
+    read: impl FnOnce(&mut TableReader<'_, 't>) -> T,
+) -> T {
+    let path = format!("{}[0]", section.name);
+    let span = Some(0..0);
+    cx.note(&path, 0..0);
+    read(&mut TableReader { cx, section, path, table: Some(table), span })
+}
+
 /// Reads every `[[name]]`.
 pub(crate) fn many<'t, T>(
     root: &DeTable<'t>,

@@ -154,7 +154,7 @@ fn disk_settings(config: &Config, files: &Files) -> DiskSettings {
 fn quotas(config: &Config) -> Vec<Quota> {
     let limited =
         config.sites.iter().filter(|site| site.cache_min.bytes() > 0 || site.cache_max.is_some());
-    let quota = |site: &selvedge_config::Site| Quota {
+    let quota = |site: &Arc<selvedge_config::Site>| Quota {
         site: site_number(site.name.as_str()),
         min_bytes: site.cache_min.bytes(),
         max_bytes: site.cache_max.map_or(u64::MAX, |max| max.bytes()),

@@ -1,6 +1,7 @@
 //! The key table: every key of a configuration file, once. The structs, the parser, the bounds, the
 //! defaults and `configs/README.md` all come from these rows.
 
+pub(crate) mod control;
 pub(crate) mod limits;
 pub(crate) mod node;
 pub(crate) mod purge;
@@ -18,6 +19,7 @@ pub const SECTIONS: &[Section] = &[
     node::Cache::SECTION,
     node::Certificate::SECTION,
     upstream::Upstream::SECTION,
+    control::Control::SECTION,
     site::Site::SECTION,
     limits::Limits::SECTION,
     node::Log::SECTION,

@@ -33,7 +33,12 @@ section! {
         "Where the site comes from.",
         "URLs with the scheme `http`, `https` or `h2c` (HTTP/2 in cleartext), or tables \
          `{ url = \"http://10.0.0.1\", weight = 3 }`. May be left out when \
-         `upstream.parents` are asked.";
+         `upstream.parents` are asked, or when all of the site is pushed.";
+
+    push: bool = Kind::Flag, (= false), Reload,
+        "Whether the site has content that was pushed to control.",
+        "What was pushed is fetched from control, and `origin` is asked for the rest; without an \
+         origin there is no rest. Only for sites that come from control.";
 
     origin_policy: OriginPolicy = Kind::Choice(OriginPolicy::WORDS), (= "ordered"), Reload,
         "Which of several origins is asked.",

@@ -1,5 +1,6 @@
 //! Tests of the whole crate: rows, relations, messages, examples.
 
+mod documents;
 mod examples;
 mod messages;
 mod relations;

@@ -63,6 +63,13 @@ fn every_relation_is_checked() {
             "more than cache_max",
         ),
         (DISK, "cache_min = \"900MiB\"", "site.cache_min", "more than 80 % of the disks"),
+        (
+            "[control]\nurl = \"http://c\"\nstate = \"/s\"",
+            "",
+            "site",
+            "takes the place of all sites",
+        ),
+        ("", "push = true", "site.push", "there is no control"),
         ("[limits]\nurl_bytes = \"64KiB\"", "", "limits.url_bytes", "does not fit"),
         ("", second, "site.hosts", "a.test is there twice, first on line 8"),
         ("", twin, "site.name", "s is there twice, first on line 7"),
@@ -104,6 +111,22 @@ fn a_node_must_listen_and_serve() {
     assert_eq!((faults[0].key.as_str(), faults[0].line), ("site.origin", 5));
     let parents = format!("{text}[upstream]\nparents = [\"http://parent.test:8180\"]\n");
     assert!(parse(&parents, "a", Profile::Facing).is_ok());
+}
+
+/// Control brings sites and certificates; what it says has to be kept.
+#[test]
+fn a_node_that_follows_control_needs_a_folder_and_nothing_else() {
+    let listen = "[node]\nname = \"n\"\n[listen]\nhttps = [\"[::]:443\"]\n[control]\n";
+    let url = format!("{listen}url = \"https://control.test\"\n");
+    let config = parse(&format!("{url}state = \"/s\"\n"), "a", Profile::Facing).expect("right");
+    assert!(config.sites.is_empty());
+    assert_eq!(config.control.region.as_str(), "default");
+    let faults = parse(&url, "a", Profile::Facing).expect_err("nothing is kept").list;
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert_eq!(faults[0].key, "control.state");
+    let faults = parse(listen, "a", Profile::Facing).expect_err("no control").list;
+    let keys: Vec<&str> = faults.iter().map(|fault| fault.key.as_str()).collect();
+    assert_eq!(keys, ["site", "listen.https"]);
 }
 
 /// The peer that this node is can be told from the addresses, or is named.

@@ -10,7 +10,7 @@ fn rows() -> impl Iterator<Item = (&'static Section, &'static Key)> {
 }
 
 /// A value that is right for a kind.
-fn sample(kind: &Kind) -> String {
+pub(super) fn sample(kind: &Kind) -> String {
     match kind {
         Kind::Duration { max, .. } | Kind::Size { max, .. } => format!("{max:?}"),
         Kind::Count { max, .. } => max.to_string(),
@@ -18,6 +18,7 @@ fn sample(kind: &Kind) -> String {
         Kind::Flag | Kind::FlagOrWords(_) => "false".to_owned(),
         Kind::Name => "\"a-name\"".to_owned(),
         Kind::File | Kind::LogTarget => "\"/a/file\"".to_owned(),
+        Kind::Folder => "\"/a/folder\"".to_owned(),
         Kind::Disk => "{ path = \"/a/folder\", size = \"64MiB\" }".to_owned(),
         Kind::Choice(words) => format!("{:?}", words[words.len() - 1]),
         Kind::Address => "\"[::1]:9999\"".to_owned(),
@@ -59,7 +60,7 @@ fn wrong(kind: &Kind) -> Vec<String> {
         Kind::Size { .. } => texts(&["", "64", "MiB", "-1B", "64K", "64 KiB", "64kib", "1.5GiB"]),
         Kind::Count { .. } | Kind::Decimal { .. } | Kind::Flag => texts(&["1", "true"]),
         Kind::Name => texts(&["", "1st", "a b", "a/b", "näme", &"a".repeat(65)]),
-        Kind::File => wrong.extend(["\"\"", "\"a\\u0007b\""].map(str::to_owned)),
+        Kind::File | Kind::Folder => wrong.extend(["\"\"", "\"a\\u0007b\""].map(str::to_owned)),
         Kind::Disk => wrong.extend(DISKS_WRONG.map(str::to_owned)),
         Kind::LogTarget => texts(&["", "sdtout", "access.log"]),
         Kind::Choice(_) | Kind::FlagOrWords(_) => texts(&["", "no-such-word"]),
