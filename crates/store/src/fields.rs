@@ -2,7 +2,8 @@
 //!
 //! Most answers only copy the fields out, and many are read back from disk for one answer alone, so
 //! a map is made of them when somebody asks for one. When it was made at once, twice, a hit of
-//! 1 KiB from disk took 46,500 instructions, a quarter of them for the maps (callgrind); now 29,700.
+//! 1 KiB from disk took 46,500 instructions, a quarter of them for the maps; now 29,700
+//! (callgrind).
 //!
 //! For each field: 2 bytes length of the name, the name in lower case, 4 bytes length of the value,
 //! the value, 1 byte whether it is sensitive. Lengths are little-endian.

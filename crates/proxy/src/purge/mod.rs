@@ -15,9 +15,10 @@ use crate::rescue::{self, Failure};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body as _;
+use selvedge_feed::Target;
 use selvedge_net::{Connection, RequestBody};
 use selvedge_policy::target::normalize_path;
-use selvedge_store::{Purge, Strength};
+use selvedge_store::{Purge, PurgeError, Strength};
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -160,6 +161,33 @@ impl Node {
             },
             |text| (StatusCode::OK, text),
         )
+    }
+
+    /// Purges what control wants purged. When this returns it is in force; waits for the disks.
+    /// Each comes with whether it is soft. Returns how many there were that can cover anything.
+    ///
+    /// # Errors
+    /// When it is in force, but would not outlive the process.
+    pub fn purge_targets<'t>(
+        &self,
+        targets: impl IntoIterator<Item = (&'t Target, bool)>,
+    ) -> Result<usize, PurgeError> {
+        let plan = self.plan();
+        let wish = |(target, soft)| {
+            let strength = if soft { Strength::Soft } else { Strength::Hard };
+            Some((wish::of_target(&plan, target)?, strength))
+        };
+        let wishes: Vec<(Wish, Strength)> = targets.into_iter().filter_map(wish).collect();
+        if wishes.is_empty() {
+            return Ok(0);
+        }
+        let each = wishes.iter().map(|(wish, strength)| {
+            let (scope, strength) = (wish.scope(), *strength);
+            Purge { scope, strength }
+        });
+        let revision = self.store.purge(&each.collect::<Vec<_>>(), self.now())?;
+        tracing::info!(count = wishes.len(), revision, "purged for control");
+        Ok(wishes.len())
     }
 
     async fn purge_json(

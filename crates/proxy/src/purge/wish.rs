@@ -7,6 +7,7 @@ use super::Refused;
 use crate::plan::Plan;
 use crate::route;
 use http::{HeaderMap, Uri};
+use selvedge_feed::Target;
 use selvedge_policy::Scheme;
 use selvedge_policy::tags;
 use selvedge_policy::target::{normalize_host, normalize_path};
@@ -32,6 +33,7 @@ pub(super) enum Wish {
     Prefix { host: String, path: String },
     Host(String),
     Site(String),
+    Path { site: String, path: String },
     Everything,
 }
 
@@ -43,6 +45,7 @@ impl Wish {
             Self::Prefix { host, path } => Scope::Prefix { host, path },
             Self::Host(host) => Scope::Host(host),
             Self::Site(site) => Scope::Site(site),
+            Self::Path { site, path } => Scope::Path { site, path },
             Self::Everything => Scope::Everything,
         }
     }
@@ -106,6 +109,39 @@ pub(super) fn of_json(plan: &Plan, text: &[u8]) -> Result<Wishes, Refused> {
 
 const ONE_OF: &str = "Name exactly one of url, urls, tag, tags (with site), prefix, host, site, or \
                       everything (true), and soft if wanted.";
+
+/// What control wants purged; `None` if nothing stored can be meant. A site need not be known: what
+/// is stored of it would answer again if it came back.
+pub(super) fn of_target(plan: &Plan, target: &Target) -> Option<Wish> {
+    match target {
+        Target::Url(text) => match url(plan, text) {
+            Err(Refused::UnknownSite) => any_query(text),
+            known => known.ok(),
+        },
+        Target::Tag { site, tag: text } => tag(site, text).ok(),
+        Target::Prefix(text) => {
+            let (scheme, authority, path) = prefix_parts(text).ok()?;
+            let host = normalize_host(&authority, scheme).ok()?.into_owned();
+            Some(Wish::Prefix { host, path })
+        }
+        Target::Host(text) => {
+            let host = normalize_host(text, Scheme::Http).ok()?;
+            Some(Wish::Host(host.into_owned()))
+        }
+        Target::Site(name) => Some(Wish::Site(name.clone())),
+        Target::Path { site, path } => {
+            Some(Wish::Path { site: site.clone(), path: path_of(path).ok()? })
+        }
+        Target::Everything => Some(Wish::Everything),
+    }
+}
+
+/// A URL of a host that no site has now, whatever rules for queries its site had when it was there.
+fn any_query(text: &str) -> Option<Wish> {
+    let (scheme, uri) = absolute(text).ok()?;
+    let host = normalize_host(uri.authority()?.as_str(), scheme).ok()?.into_owned();
+    Some(Wish::Prefix { host, path: path_of(uri.path()).ok()? })
+}
 
 /// The texts under a key of one text (`url`) or of several (`urls`).
 fn texts(
@@ -187,14 +223,20 @@ pub(super) fn resource(
 }
 
 fn prefix(plan: &Plan, text: &str) -> Result<Wish, Refused> {
+    let (scheme, authority, path) = prefix_parts(text)?;
+    Ok(Wish::Prefix { host: host_of(plan, &authority, scheme)?, path })
+}
+
+/// Scheme, host as it was written, and path.
+fn prefix_parts(text: &str) -> Result<(Scheme, String, String), Refused> {
     let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let (scheme, uri) = absolute(&whole)?;
     let begins_path = whole.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
     if uri.query().is_some() || !begins_path {
         return Err(Refused::Syntax("A prefix is a host and the beginning of a path."));
     }
-    let host = host_of(plan, uri.authority().map_or("", |authority| authority.as_str()), scheme)?;
-    Ok(Wish::Prefix { host, path: path_of(uri.path())? })
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    Ok((scheme, authority.to_owned(), path_of(uri.path())?))
 }
 
 fn absolute(text: &str) -> Result<(Scheme, Uri), Refused> {
@@ -326,6 +368,31 @@ mod tests {
         assert!(matches!(of_fields("s", &headers, own), Err(Refused::Syntax(_))));
     }
 
+    #[test]
+    fn what_control_wants_is_brought_into_the_form_of_keys() {
+        let plan = plan(&format!("{SITES}{OTHER}"));
+        let site = |name: &str| name.to_owned();
+        let text = |text: &str| text.to_owned();
+        let of = |target| of_target(&plan, &target);
+        let url = Target::Url(text("HTTPS://WWW.Shop.test:443/%7ea?b=2&utm_x=3&a=1#top"));
+        assert_eq!(of(url), Some(url_wish("www.shop.test", "/~a", Some("a=1&b=2"))));
+        let gone = Wish::Prefix { host: text("gone.test:81"), path: text("/a") };
+        assert_eq!(of(Target::Url(text("http://Gone.test:81/a?b"))), Some(gone));
+        let prefix = Wish::Prefix { host: text("gone.test"), path: text("/a/") };
+        assert_eq!(of(Target::Prefix(text("Gone.test./a/"))), Some(prefix));
+        assert_eq!(of(Target::Host(text("Gone.test"))), Some(Wish::Host(text("gone.test"))));
+        assert_eq!(of(Target::Site(site("gone"))), Some(Wish::Site(site("gone"))));
+        let tag = Wish::Tag { site: site("gone"), tag: b"x".to_vec() };
+        assert_eq!(of(Target::Tag { site: site("gone"), tag: text("x") }), Some(tag));
+        let path = Wish::Path { site: site("gone"), path: text("/~a") };
+        assert_eq!(of(Target::Path { site: site("gone"), path: text("/%7Ea") }), Some(path));
+        assert_eq!(of(Target::Everything), Some(Wish::Everything));
+        for nonsense in ["", "ftp://blog.test/", "http://blog.test/%zz", "http://[/"] {
+            assert_eq!(of(Target::Url(text(nonsense))), None, "{nonsense}");
+        }
+        assert_eq!(of(Target::Host(text("a b"))), None);
+    }
+
     proptest! {
         #[test]
         fn any_text_is_wishes_or_refused(text in "[ -~]{0,60}", host in "[ -~]{0,20}") {
@@ -334,6 +401,8 @@ mod tests {
             for key in ["url", "prefix", "host", "tag"] {
                 let json = serde_json::json!({ key: format!("http://{host}/{text}") });
                 let _ = of_json(&plan, json.to_string().as_bytes());
+                let _ = of_target(&plan, &Target::Url(format!("http://{host}/{text}")));
+                let _ = of_target(&plan, &Target::Prefix(format!("{host}/{text}")));
             }
         }
     }

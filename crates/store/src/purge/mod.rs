@@ -8,7 +8,7 @@
 //! ```text
 //! purge -> journal (on every disk, synced) -> table -> revision rises -> answered
 //! look-up -> checked >= revision: as it is
-//!         -> else: url, prefixes, host, site, everything, tags -+- clean: checked rises
+//!         -> else: url, path, prefixes, host, site, all, tags  -+- clean: checked rises
 //!                                                               +- soft: stale since then
 //!                                                               +- hard: dropped
 //! ```
@@ -66,6 +66,13 @@ pub enum Scope<'a> {
     Site(&'a str),
     /// Everything.
     Everything,
+    /// A path of a site: on all its hosts, both schemes, with any query.
+    Path {
+        /// The name of the site.
+        site: &'a str,
+        /// The path.
+        path: &'a str,
+    },
 }
 
 impl Scope<'_> {
@@ -78,6 +85,7 @@ impl Scope<'_> {
             Self::Host(_) => PurgeKind::Host,
             Self::Site(_) => PurgeKind::Site,
             Self::Everything => PurgeKind::Everything,
+            Self::Path { .. } => PurgeKind::Path,
         }
     }
 }
@@ -97,12 +105,14 @@ pub enum PurgeKind {
     Site,
     /// [`Scope::Everything`].
     Everything,
+    /// [`Scope::Path`].
+    Path,
 }
 
 impl PurgeKind {
     /// Every kind, for tables of counters.
-    pub const ALL: [Self; 6] =
-        [Self::Url, Self::Tag, Self::Prefix, Self::Host, Self::Site, Self::Everything];
+    pub const ALL: [Self; 7] =
+        [Self::Url, Self::Tag, Self::Prefix, Self::Host, Self::Site, Self::Everything, Self::Path];
 
     /// The stable word.
     pub const fn word(self) -> &'static str {
@@ -113,6 +123,7 @@ impl PurgeKind {
             Self::Host => "host",
             Self::Site => "site",
             Self::Everything => "everything",
+            Self::Path => "path",
         }
     }
 }

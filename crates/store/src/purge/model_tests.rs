@@ -31,6 +31,7 @@ enum What {
     Host(usize),
     Site(usize),
     Everything,
+    Path(usize, &'static str),
 }
 
 #[derive(Clone, Debug)]
@@ -58,6 +59,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0..HOSTS.len()).prop_map(What::Host),
         1 => (0..HOSTS.len()).prop_map(What::Site),
         1 => Just(What::Everything),
+        2 => (0..HOSTS.len(), 0..PATHS.len()).prop_map(|(site, at)| What::Path(site, PATHS[at])),
     ];
     let step = prop_oneof![
         6 => (index(), prop::collection::vec(0..TAGS.len(), 0..3))
@@ -124,6 +126,7 @@ impl World {
             What::Prefix(of, begin) => *of == host && path.starts_with(begin),
             What::Host(of) | What::Site(of) => *of == host,
             What::Everything => true,
+            What::Path(of, whole) => *of == host && path == *whole,
         }
     }
 
@@ -145,6 +148,7 @@ impl World {
             What::Host(host) => Scope::Host(HOSTS[host]),
             What::Site(site) => Scope::Site(["s", "o"][site]),
             What::Everything => Scope::Everything,
+            What::Path(site, path) => Scope::Path { site: ["s", "o"][site], path },
         };
         let purge: Purge<'_> = if is_soft { soft(scope) } else { hard(scope) };
         assert_eq!(purge.strength == Strength::Soft, is_soft);

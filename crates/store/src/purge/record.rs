@@ -5,7 +5,7 @@
 //! | bytes | of a purge | of the header |
 //! |---|---|---|
 //! | 4 | checksum of the other 44 | the same |
-//! | 1 | kind: 0 url, 1 tag, 2 prefix, 3 host, 4 site, 5 everything | 16 |
+//! | 1 | kind: 0 url, 1 tag, 2 prefix, 3 host, 4 site, 5 everything, 6 path | 16 |
 //! | 1 | 0 hard, 1 soft | version: 1 |
 //! | 2 | 0 | 0 |
 //! | 8 | revision | the newest purge when it was written |

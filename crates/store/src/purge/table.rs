@@ -50,6 +50,7 @@ impl Target {
             Scope::Host(host) => alone(host_hash(seed, host)),
             Scope::Site(site) => alone(site_hash(seed, site)),
             Scope::Everything => alone(EVERYTHING),
+            Scope::Path { site, path } => alone(path_hash(seed, site, path)),
         }
     }
 }
@@ -75,6 +76,10 @@ fn host_hash(seed: &KeySeed, host: &str) -> u64 {
 
 fn site_hash(seed: &KeySeed, site: &str) -> u64 {
     seed.hash64(&[b"site", site.as_bytes()])
+}
+
+fn path_hash(seed: &KeySeed, site: &str, path: &str) -> u64 {
+    seed.hash64(&[b"path", site.as_bytes(), path.as_bytes()])
 }
 
 /// The newest purges of one target; 0 stands for none.
@@ -179,7 +184,11 @@ impl Table {
                     None => lengths.push((length, order.revision)),
                 }
             }
-            PurgeKind::Url | PurgeKind::Host | PurgeKind::Site | PurgeKind::Everything => {}
+            PurgeKind::Url
+            | PurgeKind::Host
+            | PurgeKind::Site
+            | PurgeKind::Everything
+            | PurgeKind::Path => {}
         }
     }
 
@@ -208,6 +217,9 @@ impl Table {
         };
         if asked(PurgeKind::Site) {
             merge(site_hash(seed, site));
+        }
+        if asked(PurgeKind::Path) {
+            merge(path_hash(seed, site, path));
         }
         if asked(PurgeKind::Url) {
             merge(url_hash(seed, host, path, query));

@@ -81,6 +81,10 @@ fn each_kind_covers_what_it_says_and_nothing_else() {
     assert_eq!(left(Scope::Host("a.test:8080"), &pages).len(), 6);
     assert_eq!(left(Scope::Site("s"), &pages), ["site"]);
     assert!(left(Scope::Everything, &pages).is_empty());
+    let path = |site, path| Scope::Path { site, path };
+    assert_eq!(left(path("s", "/p"), &pages), ["below", "site"]);
+    assert_eq!(left(path("s", "/p/"), &pages), all);
+    assert_eq!(left(path("other", "/p"), &pages), all[..6]);
 }
 
 #[test]
@@ -378,7 +382,7 @@ fn a_journal_is_written_anew_when_most_of_it_is_forgotten() {
 }
 
 fn order_of(revision: u64) -> Order {
-    let kind = PurgeKind::ALL[revision as usize % 6];
+    let kind = PurgeKind::ALL[revision as usize % PurgeKind::ALL.len()];
     let strength = if revision.is_multiple_of(2) { Strength::Hard } else { Strength::Soft };
     let target = Target { hash: revision * 7, group: revision * 11, length: revision as u32 };
     Order { kind, strength, revision, target, at_ms: revision * 13 }

@@ -25,6 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "selvedge-proxy",
         &[
             "selvedge-config",
+            "selvedge-feed",
             "selvedge-net",
             "selvedge-policy",
             "selvedge-store",
