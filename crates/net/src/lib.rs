@@ -53,7 +53,7 @@ pub use connection::{Connection, Protocol, TlsSession};
 pub use counters::Counters;
 pub use lines::FieldLines;
 pub use refusal::Refusal;
-pub use serve::{BindError, Handler, Running, Server, Worker, refusal};
+pub use serve::{BindError, Handler, Running, Server, Worker, refusal, run_apart};
 pub use settings::{Http2Limits, Limits, Settings, Timeouts};
 pub use target::{
     ClientSettings, Deadlines, Reply, Reuse, SendError, SendFailure, Target, UpstreamScheme,

@@ -235,6 +235,23 @@ impl Running {
     }
 }
 
+/// Starts a thread that asks others and serves nobody, with a runtime of its own. It ends when its
+/// future does; what that left running is dropped.
+///
+/// # Errors
+/// When there is no thread to be had.
+pub fn run_apart<F: Future<Output = ()>>(
+    name: &str,
+    work: impl FnOnce(Tasks) -> F + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        in_runtime(async move {
+            work(Tasks::new()).await;
+            true
+        });
+    })
+}
+
 /// Runs a worker's future to its end. Whatever it left running is dropped.
 fn in_runtime(work: impl Future<Output = bool>) -> bool {
     let mut builder = tokio::runtime::Builder::new_current_thread();

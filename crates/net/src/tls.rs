@@ -135,6 +135,7 @@ pub struct Expiry {
 
 /// The certificates of a node: by exact server name, then by a wildcard of one level, then the
 /// first one. Unknown and absent server names get the first one. Clones share the content.
+/// Without any, every handshake fails.
 #[derive(Clone)]
 pub struct Certificates {
     shared: Arc<Resolver>,
@@ -156,8 +157,23 @@ impl Certificates {
         pems: &[CertificatePem],
         now_wall_s: i64,
     ) -> Result<(Self, Vec<TlsWarning>), TlsError> {
+        if pems.is_empty() {
+            return Err(TlsError::None);
+        }
         let (names, warnings) = Names::build(pems, now_wall_s)?;
-        let shared = Arc::new(Resolver { names: ArcSwap::from_pointee(names) });
+        Ok((Self::of(names, Absence::Refused)?, warnings))
+    }
+
+    /// None yet: they come with [`Certificates::replace_pem`], and all of them may go again.
+    ///
+    /// # Errors
+    /// When the library refuses the settings.
+    pub fn awaited() -> Result<Self, TlsError> {
+        Self::of(Names::default(), Absence::Allowed)
+    }
+
+    fn of(names: Names, absence: Absence) -> Result<Self, TlsError> {
+        let shared = Arc::new(Resolver { names: ArcSwap::from_pointee(names), absence });
         let mut config = rustls::ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(|error| TlsError::Library(error.to_string()))?
@@ -169,7 +185,7 @@ impl Certificates {
             .map_err(|error| TlsError::Library(error.to_string()))?;
         config.send_tls13_tickets = 2;
         config.max_early_data_size = 0;
-        Ok((Self { shared, config: Arc::new(config) }, warnings))
+        Ok(Self { shared, config: Arc::new(config) })
     }
 
     /// Puts other certificates in place, all or nothing. Handshakes that run keep what they have.
@@ -181,6 +197,9 @@ impl Certificates {
         pems: &[CertificatePem],
         now_wall_s: i64,
     ) -> Result<Vec<TlsWarning>, TlsError> {
+        if pems.is_empty() && self.shared.absence == Absence::Refused {
+            return Err(TlsError::None);
+        }
         let (names, warnings) = Names::build(pems, now_wall_s)?;
         self.shared.names.store(Arc::new(names));
         Ok(warnings)
@@ -190,6 +209,14 @@ impl Certificates {
     #[must_use]
     pub fn expiries(&self) -> Vec<Expiry> {
         self.shared.names.load().expiries.clone()
+    }
+
+    /// Whether this chain and key could be put in place.
+    ///
+    /// # Errors
+    /// Says what is wrong with them.
+    pub fn check(pem: &CertificatePem) -> Result<(), TlsError> {
+        Parsed::read(pem).map(drop)
     }
 
     pub(crate) fn server_config(&self) -> Arc<rustls::ServerConfig> {
@@ -223,6 +250,14 @@ pub(crate) fn parse_chain(
 
 struct Resolver {
     names: ArcSwap<Names>,
+    absence: Absence,
+}
+
+/// Whether there may be no certificate at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Absence {
+    Refused,
+    Allowed,
 }
 
 impl std::fmt::Debug for Resolver {
@@ -235,15 +270,16 @@ impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let names = self.names.load();
         let found = hello.server_name().and_then(|name| names.find(name));
-        Some(found.unwrap_or(&names.default).clone())
+        found.or(names.default.as_ref()).cloned()
     }
 }
 
+#[derive(Default)]
 struct Names {
     exact: HashMap<String, Arc<CertifiedKey>>,
     /// Keyed by what follows `*.`.
     wildcard: HashMap<String, Arc<CertifiedKey>>,
-    default: Arc<CertifiedKey>,
+    default: Option<Arc<CertifiedKey>>,
     expiries: Vec<Expiry>,
 }
 
@@ -257,13 +293,8 @@ impl Names {
         for pem in pems {
             parsed.push(Parsed::read(pem)?);
         }
-        let default = parsed.first().map(|first| first.key.clone()).ok_or(TlsError::None)?;
-        let mut names = Self {
-            exact: HashMap::new(),
-            wildcard: HashMap::new(),
-            default,
-            expiries: Vec::with_capacity(pems.len()),
-        };
+        let default = parsed.first().map(|first| first.key.clone());
+        let mut names = Self { default, ..Self::default() };
         for (pem, one) in pems.iter().zip(parsed) {
             names.insert(&pem.cert_name, one, now_wall_s, &mut warnings);
         }

@@ -45,8 +45,10 @@ impl Admin {
         }
         match path {
             "/livez" => (StatusCode::OK, TEXT, "alive\n".to_owned()),
-            "/readyz" if self.telemetry.is_ready() => (StatusCode::OK, TEXT, "ready\n".to_owned()),
-            "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready\n".to_owned()),
+            "/readyz" => match self.telemetry.why_not_ready() {
+                None => (StatusCode::OK, TEXT, "ready\n".to_owned()),
+                Some(why) => (StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("not ready: {why}\n")),
+            },
             "/metrics" => (StatusCode::OK, CONTENT_TYPE, self.telemetry.render()),
             "/" => {
                 let paths = format!("/livez\n/readyz\n/metrics\nPOST /purge\n{}", look::PATHS);

@@ -207,7 +207,7 @@ fn encode_node(encoder: &mut DescriptorEncoder<'_>, telemetry: &Telemetry) -> fm
     let flag = |flag: &std::sync::atomic::AtomicBool| f64::from(u8::from(flag.load(Relaxed)));
     let revision = node.config_revision.load(Relaxed) as f64;
     let loaded_s = node.config_loaded_s.load(Relaxed) as f64;
-    gauge("ready", "1 while the node takes traffic", flag(&node.ready))?;
+    gauge("ready", "1 while the node takes traffic", f64::from(u8::from(telemetry.is_ready())))?;
     gauge("config_revision", "Number of the running configuration", revision)?;
     gauge("config_last_good", "1 if the last configuration offered runs", flag(&node.config_good))?;
     gauge("config_loaded_timestamp_seconds", "When the configuration was taken over", loaded_s)?;

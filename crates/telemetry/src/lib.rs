@@ -24,6 +24,7 @@ pub use counters::{Counter, Histogram, SiteCounters, SiteShard, WordCounters};
 pub use diagnostics::{DiagnosticsError, DiagnosticsFormat, install_diagnostics};
 pub use export::{CONTENT_TYPE, Kind, Sample};
 pub use node::NodeCounters;
+pub use process::{ProcessFigures, process_figures};
 pub use record::Record;
 pub use telemetry::{SITES_MAX, Telemetry};
 pub use time::{civil_from_days, write_clf, write_rfc3339_ms};

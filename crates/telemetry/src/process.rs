@@ -30,6 +30,23 @@ pub(crate) fn read() -> Vec<Sample<'static>> {
     .collect()
 }
 
+/// What the process uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ProcessFigures {
+    /// User and system time so far, in seconds.
+    pub cpu_s: f64,
+    /// Memory held, in bytes.
+    pub resident_bytes: u64,
+}
+
+/// What the process uses now; nothing where it cannot be read.
+pub fn process_figures() -> ProcessFigures {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let resident_bytes = resident_bytes(&status).unwrap_or_default() as u64;
+    ProcessFigures { cpu_s: cpu_seconds(&stat).unwrap_or_default(), resident_bytes }
+}
+
 fn resident_bytes(status: &str) -> Option<f64> {
     status_field(status, "VmRSS:").map(|kib| kib * 1024.0)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::counters::{SiteCounters, shard_count};
 use crate::export::{self, Sample};
@@ -12,8 +12,14 @@ use crate::node::NodeCounters;
 /// How many sites have counters of their own; further ones share the site `other`.
 pub const SITES_MAX: usize = 20_000;
 
+/// The word for a node that starts or ends.
+const NOT_SERVING: &str = "not-serving";
+
 /// Calls its argument once for each figure.
 type SourceFn = dyn Fn(&mut dyn FnMut(Sample<'_>)) + Send + Sync;
+
+/// A reason not to take traffic although the node serves.
+type DoubtFn = dyn Fn() -> Option<&'static str> + Send + Sync;
 
 /// Everything a node counts.
 pub struct Telemetry {
@@ -23,6 +29,7 @@ pub struct Telemetry {
     sites: Mutex<BTreeMap<String, Arc<SiteCounters>>>,
     /// Protects the list of sources: taken at start and at export.
     sources: Mutex<Vec<(&'static str, Arc<SourceFn>)>>,
+    doubt: OnceLock<Box<DoubtFn>>,
 }
 
 impl fmt::Debug for Telemetry {
@@ -39,6 +46,7 @@ impl Telemetry {
             node: NodeCounters::default(),
             sites: Mutex::default(),
             sources: Mutex::default(),
+            doubt: OnceLock::new(),
         })
     }
 
@@ -79,9 +87,23 @@ impl Telemetry {
         self.node.ready.store(ready, Relaxed);
     }
 
+    /// Has this asked, too, whenever someone wants to know whether the node takes traffic. Only the
+    /// first one counts.
+    pub fn register_doubt(&self, doubt: impl Fn() -> Option<&'static str> + Send + Sync + 'static) {
+        let _ = self.doubt.set(Box::new(doubt));
+    }
+
     /// Whether the node takes traffic.
     pub fn is_ready(&self) -> bool {
-        self.node.ready.load(Relaxed)
+        self.why_not_ready().is_none()
+    }
+
+    /// Why the node takes no traffic, in a word.
+    pub fn why_not_ready(&self) -> Option<&'static str> {
+        if !self.node.ready.load(Relaxed) {
+            return Some(NOT_SERVING);
+        }
+        self.doubt.get().and_then(|doubt| doubt())
     }
 
     /// Notes that configuration number `revision` runs since `wall_s` (seconds since 1970).
@@ -124,6 +146,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_in_doubt_is_not_ready_and_says_why() {
+        let telemetry = Telemetry::new("edge-1");
+        assert_eq!(telemetry.why_not_ready(), Some("not-serving"));
+        telemetry.set_ready(true);
+        assert!(telemetry.is_ready());
+        telemetry.register_doubt(|| Some("catching-up"));
+        telemetry.register_doubt(|| None);
+        assert_eq!((telemetry.is_ready(), telemetry.why_not_ready()), (false, Some("catching-up")));
+    }
 
     #[test]
     fn a_site_asked_for_twice_keeps_its_counts() {

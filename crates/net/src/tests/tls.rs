@@ -217,3 +217,18 @@ fn unclean_ends_are_truncations() {
         });
     }
 }
+
+/// Whoever brings certificates may come later, and may take them all away again.
+#[test]
+fn certificates_may_be_awaited() {
+    assert!(matches!(Certificates::from_pem(&[], NOW_WALL_S), Err(TlsError::None)));
+    let awaited = Certificates::awaited().expect("settings");
+    let pem = Authority::new().issue(&["a.test"], 2100);
+    assert_eq!(Certificates::check(&pem), Ok(()));
+    assert_eq!(awaited.replace_pem(std::slice::from_ref(&pem), NOW_WALL_S), Ok(vec![]));
+    assert_eq!(awaited.expiries().len(), 1);
+    assert_eq!(awaited.replace_pem(&[], NOW_WALL_S), Ok(vec![]));
+    assert!(awaited.expiries().is_empty());
+    let (given, _) = Certificates::from_pem(&[pem], NOW_WALL_S).expect("a certificate");
+    assert_eq!(given.replace_pem(&[], NOW_WALL_S), Err(TlsError::None));
+}

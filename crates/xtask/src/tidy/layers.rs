@@ -20,6 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("selvedge-telemetry", &[]),
     ("selvedge-sendqueue", &[]),
     ("selvedge-net", &["selvedge-sendqueue", "selvedge-telemetry"]),
+    ("selvedge-node", &["selvedge-feed", "selvedge-net", "selvedge-telemetry"]),
     ("selvedge-store", &["selvedge-policy", "selvedge-telemetry"]),
     (
         "selvedge-proxy",
@@ -36,7 +37,9 @@ const LAYERS: &[(&str, &[&str])] = &[
         "selvedge",
         &[
             "selvedge-config",
+            "selvedge-feed",
             "selvedge-net",
+            "selvedge-node",
             "selvedge-policy",
             "selvedge-proxy",
             "selvedge-store",
