@@ -5,6 +5,7 @@
 mod caching;
 mod coherence;
 mod collapse;
+mod control;
 mod crash;
 mod cutting;
 mod disk;

@@ -1,5 +1,6 @@
 //! A node's configuration as a test writes it: only the keys that matter to the test.
 
+use crate::control::Control;
 use crate::tls::Identity;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -54,6 +55,14 @@ impl NodeConfig {
             .set("admin", "listen", "127.0.0.1:0")
             .set("cache", "memory", "64MiB")
             .set("log", "access", "stdout")
+    }
+
+    /// Has it follow a control, and keep what that says in this folder.
+    #[must_use]
+    pub fn following(self, control: &Control, state: &Path) -> Self {
+        self.set("control", "url", control.url())
+            .set("control", "token_file", control.token_file().to_string_lossy().into_owned())
+            .set("control", "state", state.to_string_lossy().into_owned())
     }
 
     /// Sets a key of a table.

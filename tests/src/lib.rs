@@ -7,6 +7,7 @@
 pub mod answer;
 pub mod client;
 pub mod config;
+pub mod control;
 pub mod crash;
 pub mod crowd;
 pub mod h2;
@@ -24,6 +25,7 @@ pub mod wait;
 pub use answer::Answer;
 pub use client::Client;
 pub use config::{NodeConfig, Site};
+pub use control::Control;
 pub use node::Node;
 pub use origin::Origin;
 pub use response::{ReadError, Response};

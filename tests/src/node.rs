@@ -25,6 +25,9 @@ pub struct Node {
     ended: Option<ExitStatus>,
 }
 
+/// What a node says when it serves: of its own, or what control said last.
+const READY: [&str; 2] = ["selvedge: ready", "selvedge: serving, ready with control"];
+
 /// How a reload ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reload {
@@ -125,7 +128,7 @@ impl Node {
         let mut ended = None;
         let ready = crate::eventually(|| {
             ended = child.try_wait().expect("the child can be asked");
-            ended.is_some() || stderr.all().iter().any(|line| line == "selvedge: ready")
+            ended.is_some() || stderr.all().iter().any(|line| READY.contains(&line.as_str()))
         });
         let lines = self.stderr.all();
         assert!(ready && ended.is_none(), "{} is not ready ({ended:?}): {lines:#?}", self.name);

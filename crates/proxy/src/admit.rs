@@ -30,6 +30,10 @@ pub(crate) struct Arrival {
     pub(crate) from_node: bool,
     /// It comes from an edge of the same region.
     pub(crate) from_peer: bool,
+    /// How far the node is that asks, with what control says.
+    pub(crate) asked_revision: Option<u64>,
+    /// This node is not as far, but only here.
+    pub(crate) behind: Option<u64>,
 }
 
 impl Arrival {
@@ -60,6 +64,8 @@ impl Arrival {
             trusted,
             from_node: carries.cdn_loop,
             from_peer: carries.cdn_loop && cdn_loop::came_from_peer(headers),
+            asked_revision: None,
+            behind: None,
         }
     }
 }

@@ -6,7 +6,8 @@ use crate::node::Core;
 use crate::normalize::Ask;
 use crate::outgoing::{self, Purpose};
 use crate::rescue::{self, Attempt, Failure, Step};
-use crate::upstream::{Hop, InFlight, Moment, Tier};
+use crate::revision::{self, SELVEDGE_REVISION};
+use crate::upstream::{Hop, InFlight, Tier};
 use http_body::Body as _;
 use selvedge_net::{OutgoingBody, Reply, Reuse, SendFailure};
 use selvedge_policy::{Now, forward, hop};
@@ -21,6 +22,8 @@ pub(crate) struct Sent {
     pub(crate) fetched: Fetched,
     pub(crate) requested_at: Now,
     pub(crate) received_at: Now,
+    /// The node that answered has not heard yet what this one knows.
+    pub(crate) is_behind: bool,
 }
 
 /// The hops that have not been asked yet.
@@ -38,8 +41,9 @@ impl Choice {
 }
 
 fn route(core: &Core, ask: &Ask, spin: u64) -> Vec<Arc<Hop>> {
-    let moment = Moment { now_ms: core.node.clock.now_mono_ms(), spin };
-    ask.plan.upstream.route(&ask.site.origins, &ask.full_key, ask.arrival.from_peer, moment)
+    let now_ms = core.node.clock.now_mono_ms();
+    let sources = ask.sources(spin);
+    ask.plan.upstream.route(sources, &ask.full_key, ask.arrival.from_peer, now_ms)
 }
 
 /// Whether some hop for this request passes the question. Asks nobody and decides nothing.
@@ -59,7 +63,9 @@ pub(crate) async fn exchange(
     let repeatable = bodiless && ask.method.is_safe();
     let mut choice = Choice { left: route(core, ask, node.spin()) };
     let Some(mut hop) = choice.take(node.clock.now_mono_ms()) else {
-        return Err((Failure::NoHop, None));
+        // What is pushed can be read and no more.
+        let is_push = ask.site.pushed.is_some() && !ask.is_for_storage();
+        return Err((if is_push { Failure::Method } else { Failure::NoHop }, None));
     };
     let began_us = node.clock.now_mono_us();
     let mut body = Some(body);
@@ -77,10 +83,18 @@ pub(crate) async fn exchange(
             first_byte_us: node.clock.now_mono_us().saturating_sub(began_us),
         };
         let failure = match result {
-            Ok(reply) => {
+            Ok((reply, is_behind)) => {
                 hop.succeeded();
                 let received_at = node.now();
-                return Ok(Sent { reply, hop, in_flight, fetched, requested_at, received_at });
+                return Ok(Sent {
+                    reply,
+                    hop,
+                    in_flight,
+                    fetched,
+                    requested_at,
+                    received_at,
+                    is_behind,
+                });
             }
             Err(failure) => failure,
         };
@@ -113,12 +127,18 @@ async fn send(
     purpose: Purpose<'_>,
     body: OutgoingBody,
     fresh: bool,
-) -> Result<Reply, SendFailure> {
+) -> Result<(Reply, bool), SendFailure> {
     let deadlines = match hop.tier {
         Tier::Origin => &ask.site.deadlines,
-        Tier::Parent | Tier::Peer => &ask.plan.upstream.deadlines,
+        Tier::Parent | Tier::Peer | Tier::Storage => &ask.plan.upstream.deadlines,
     };
-    let request = outgoing::request(ask, &core.node.name, hop, purpose, body);
+    let mut request = outgoing::request(ask, &core.node.name, hop, purpose, body);
+    // The farthest that anybody on the way here is.
+    let applied = core.node.applied.revision().max(ask.arrival.asked_revision);
+    let told = applied.filter(|_| matches!(hop.tier, Tier::Parent | Tier::Peer));
+    if let Some(told) = told {
+        request.headers_mut().insert(SELVEDGE_REVISION, revision::value(told));
+    }
     let reuse = if fresh { Reuse::Fresh } else { Reuse::Pooled };
     ask.site.counters.here().upstream_requests.inc();
     let sent_us = core.node.clock.now_mono_us();
@@ -132,8 +152,11 @@ async fn send(
         hop::strip_hop_by_hop(reply.response.headers_mut());
     }
     let version = reply.response.version();
-    forward::append_via(reply.response.headers_mut(), version, &core.node.name);
-    Ok(reply)
+    let headers = reply.response.headers_mut();
+    forward::append_via(headers, version, &core.node.name);
+    let is_behind = told.is_some_and(|told| revision::read(headers).is_some_and(|it| it < told));
+    headers.remove(SELVEDGE_REVISION);
+    Ok((reply, is_behind))
 }
 
 fn note_failure(ask: &Ask, hop: &Hop, failure: &SendFailure, now_ms: u64) {

@@ -60,7 +60,11 @@ pub(crate) async fn obtain(
     if ask.method == Method::HEAD {
         return head(core, ask, stale, trail, ledger).await;
     }
-    let mut alone = Trail { cache: CacheResult::HitForMiss, ..trail };
+    if ask.arrival.behind.is_some() {
+        // What runs here may have begun before a purge that whoever asks knows of.
+        return alone(core, ask, stale, trail, trail, ledger).await;
+    }
+    let mut by_itself = Trail { cache: CacheResult::HitForMiss, ..trail };
     for _ in 0..JOINS_MAX {
         let (headers, rules) = (&ask.headers, &ask.site.rules);
         let seen = stale.as_ref().or(unfit.as_ref());
@@ -69,7 +73,7 @@ pub(crate) async fn obtain(
         let outcome = match core.node.store.begin(ask.key, &ask.full_key, wanted, now) {
             Begin::Stored(object) => FillOutcome::Object(object),
             Begin::Full => {
-                alone = Trail { cache: CacheResult::Pass, detail: Some(FILLS_FULL), ..trail };
+                by_itself = Trail { cache: CacheResult::Pass, detail: Some(FILLS_FULL), ..trail };
                 break;
             }
             Begin::Lead(writer, reader) => {
@@ -78,7 +82,7 @@ pub(crate) async fn obtain(
                 match lead(core, ask, leading, writer, ledger).await {
                     // The part that was asked for is worth another request, the whole is not.
                     Led::Mine(mine) if ask.carries.range && mine.is_beside_the_point(ask) => {
-                        alone = Trail { cache: CacheResult::Pass, ..trail };
+                        by_itself = Trail { cache: CacheResult::Pass, ..trail };
                         break;
                     }
                     led => return answer_of(core, ask, stale, reader, led, trail),
@@ -110,7 +114,20 @@ pub(crate) async fn obtain(
             FillOutcome::Head(_) | FillOutcome::Object(_) => {}
         }
     }
-    match pass(core, ask, RequestBody::empty(), alone, ledger).await {
+    alone(core, ask, stale, by_itself, trail, ledger).await
+}
+
+/// Asks for one request alone, past what is stored or on its way here. `trail` is for what is stale
+/// and stands in when that fails.
+async fn alone(
+    core: &Rc<Core>,
+    ask: &Rc<Ask>,
+    stale: Option<Arc<Object>>,
+    by_itself: Trail,
+    trail: Trail,
+    ledger: &mut Ledger,
+) -> Result<Served, Failure> {
+    match pass(core, ask, RequestBody::empty(), by_itself, ledger).await {
         Err(failure) => or_stale(core, ask, stale, failure, trail),
         served => served,
     }
@@ -237,11 +254,12 @@ pub(crate) async fn pass(
     if invalidate::invalidates(&ask.method, sent.reply.response.status()) {
         forget(core, ask, sent.reply.response.headers()).await;
     }
+    let not_kept = fill::not_kept(ask, &sent);
     let (verdict, sent) = fill::judge_sent(ask, sent);
     let why = match verdict {
         Verdict::Store(_) if !may_store => REQUEST_BODY,
-        Verdict::Store(_) if !fill::may_keep(ask, &sent) => fill::NOT_KEPT,
         Verdict::Store(_) if !fill::is_storable_length(core, &sent) => fill::TOO_LARGE,
+        Verdict::Store(_) if not_kept.is_some() => not_kept.unwrap_or_default(),
         Verdict::Store(storable) => {
             let now = core.node.now();
             if let Some((writer, reader)) = core.node.store.begin_alone(ask.key, &ask.full_key, now)

@@ -17,6 +17,7 @@ use crate::normalize::Ask;
 use crate::outgoing::Purpose;
 use crate::request::{Served, Trail, What};
 use crate::rescue::{self, Failure};
+use crate::revision::BEHIND;
 use crate::slices::{self, Came, Cold};
 use crate::upstream::{InFlight, Tier};
 use bytes::Bytes;
@@ -105,7 +106,8 @@ async fn fill(
         fail(ask, writer, &failure);
         return tell(Led::Failed(failure), fetched);
     }
-    let keep = may_keep(ask, &sent);
+    let not_kept = not_kept(ask, &sent);
+    let keep = not_kept.is_none();
     if let (Some(cold), StatusCode::PARTIAL_CONTENT) = (cold, status) {
         return fill_part(core, ask, cold, stale, sent, writer, tell).await;
     }
@@ -130,8 +132,8 @@ async fn fill(
                     (why.word(), Duration::ZERO)
                 }
                 Verdict::Pass(why) => (why.word(), remember_for(ask, why)),
-                Verdict::Store(_) if !keep => (NOT_KEPT, Duration::ZERO),
-                Verdict::Store(_) => (TOO_LARGE, ask.site.rules.hit_for_miss),
+                Verdict::Store(_) => not_kept
+                    .map_or((TOO_LARGE, ask.site.rules.hit_for_miss), |why| (why, Duration::ZERO)),
             };
             writer.pass(remember, core.node.now());
             // What the origin no longer says to everybody is not said to anybody from here.
@@ -158,8 +160,9 @@ async fn fill_part(
     let fetched = Some(sent.fetched.clone());
     let body_bytes = sent.reply.response.body().size_hint().exact();
     let judged = part::judge_part(&seen(ask, &sent), body_bytes, &ask.site.rules);
+    let not_kept = not_kept(ask, &sent);
     let (why, remember) = match judged {
-        Ok(part) if may_keep(ask, &sent) && cold.is_answered_by(&part) => {
+        Ok(part) if not_kept.is_none() && cold.is_answered_by(&part) => {
             if slices::is_whole(&part) && part.complete <= core.node.store.object_bytes_max() {
                 let (writer, body) = begin_body(writer, part.storable, sent);
                 tell(Led::Head(Arc::clone(&body.head)), fetched);
@@ -169,8 +172,7 @@ async fn fill_part(
             let tell = |object, fetched| tell(Led::Part(object, came), fetched);
             return fill_slices(core, ask, part, stale, sent, writer, tell).await;
         }
-        Ok(_) if !may_keep(ask, &sent) => (NOT_KEPT, Duration::ZERO),
-        Ok(_) => (slices::MISMATCH, Duration::ZERO),
+        Ok(_) => (not_kept.unwrap_or(slices::MISMATCH), Duration::ZERO),
         Err(why @ NoStore::Partial) => (why.word(), Duration::ZERO),
         Err(why) => (why.word(), remember_for(ask, why)),
     };
@@ -217,9 +219,12 @@ pub(crate) const TOO_LARGE: &str = "too-large";
 /// The word for an answer that belongs to a peer, by the configuration.
 pub(crate) const NOT_KEPT: &str = "peer-keeps-it";
 
-/// Whether this node may keep what that hop answered.
-pub(crate) fn may_keep(ask: &Ask, sent: &Sent) -> bool {
-    sent.hop.tier != Tier::Peer || ask.plan.upstream.peer_copy
+/// Why this node may not keep what that hop answered, in a word.
+pub(crate) fn not_kept(ask: &Ask, sent: &Sent) -> Option<&'static str> {
+    if sent.is_behind {
+        return Some(BEHIND);
+    }
+    (sent.hop.tier == Tier::Peer && !ask.plan.upstream.peer_copy).then_some(NOT_KEPT)
 }
 
 /// What came back to a fill.

@@ -1,12 +1,14 @@
 //! A node: what all its workers share, and what each worker has of its own.
 
 use crate::body::Body;
+use crate::followed::Followed;
 use crate::names::Names;
 use crate::numbers::Numbers;
 use crate::plan::{Ingredients, Plan, TrustLoader};
 use crate::purge::Token;
 use crate::request;
 use crate::request_id::RequestIds;
+use crate::revision::Applied;
 use crate::upstream::Hops;
 use arc_swap::ArcSwap;
 use http::{Request, Response};
@@ -33,6 +35,19 @@ pub struct Parts {
     pub clock: Clock,
 }
 
+/// What a node is to serve.
+#[derive(Clone, Copy)]
+pub struct Serving<'a> {
+    /// The configuration, with all sites.
+    pub config: &'a Config,
+    /// What control brings beside them.
+    pub followed: &'a Followed,
+    /// Reads files of certificates.
+    pub load_trust: &'a TrustLoader<'a>,
+    /// The content of `purge.token_file`.
+    pub purge_token: Option<&'a Token>,
+}
+
 /// A caching node, edge or parent: which of them is a matter of its configuration.
 pub struct Node {
     pub(crate) name: String,
@@ -42,6 +57,7 @@ pub struct Node {
     pub(crate) clock: Clock,
     pub(crate) ids: RequestIds,
     pub(crate) seed: KeySeed,
+    pub(crate) applied: Applied,
     /// One for each encoding that may run now.
     pub(crate) encoders: Arc<Semaphore>,
     hops: Hops,
@@ -50,20 +66,15 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node that serves `config`.
+    /// A node that serves this.
     ///
     /// # Errors
     /// When certificates to trust cannot be read.
-    pub fn new(
-        parts: Parts,
-        config: &Config,
-        load_trust: &TrustLoader<'_>,
-        purge_token: Option<&Token>,
-    ) -> Result<Arc<Self>, TlsError> {
+    pub fn new(parts: Parts, serving: &Serving<'_>) -> Result<Arc<Self>, TlsError> {
         let Parts { store, telemetry, access_log, clock } = parts;
         let hops = Hops::default();
-        let with = Ingredients { hops: &hops, telemetry: &telemetry, load_trust, purge_token };
-        let plan = Plan::compile(config, 1, &with)?;
+        let config = serving.config;
+        let plan = Plan::compile(config, 1, &serving.ingredients(&hops, &telemetry, None))?;
         telemetry.config_loaded(1, clock.now_wall_s());
         let node = Arc::new(Self {
             name: config.node.name.to_string(),
@@ -72,6 +83,7 @@ impl Node {
             ids: RequestIds::new(),
             seed: store.key_seed(),
             store,
+            applied: Applied::default(),
             encoders: Arc::new(Semaphore::new(ENCODERS_PER_CORE * cores())),
             hops,
             plan: ArcSwap::from_pointee(plan),
@@ -87,20 +99,27 @@ impl Node {
         Ok(node)
     }
 
-    /// Serves `config` from now on. Requests that have begun end under the one they began with.
+    /// Serves this from now on. Requests that have begun end under what they began with.
     ///
     /// # Errors
     /// When certificates to trust cannot be read; then nothing has changed.
-    pub fn reload(
-        &self,
-        config: &Config,
-        load_trust: &TrustLoader<'_>,
-        purge_token: Option<&Token>,
-    ) -> Result<(), TlsError> {
+    pub fn reload(&self, serving: &Serving<'_>) -> Result<(), TlsError> {
+        self.replace(serving, None)
+    }
+
+    /// The same where all but the sites is as before: those that are the same values are taken over
+    /// as they are.
+    ///
+    /// # Errors
+    /// As [`Node::reload`].
+    pub fn change_sites(&self, serving: &Serving<'_>) -> Result<(), TlsError> {
+        self.replace(serving, Some(&self.plan.load_full()))
+    }
+
+    fn replace(&self, serving: &Serving<'_>, before: Option<&Plan>) -> Result<(), TlsError> {
         let revision = self.plan.load().revision + 1;
-        let (hops, telemetry) = (&self.hops, &self.telemetry);
-        let with = Ingredients { hops, telemetry, load_trust, purge_token };
-        let plan = Plan::compile(config, revision, &with)?;
+        let with = serving.ingredients(&self.hops, &self.telemetry, before);
+        let plan = Plan::compile(serving.config, revision, &with)?;
         self.plan.store(Arc::new(plan));
         self.telemetry.config_loaded(revision, self.clock.now_wall_s());
         Ok(())
@@ -149,6 +168,18 @@ impl Node {
             sample.label = Some(("hop", &name));
             each(sample);
         }
+    }
+}
+
+impl<'a> Serving<'a> {
+    fn ingredients(
+        &self,
+        hops: &'a Hops,
+        telemetry: &'a Telemetry,
+        before: Option<&'a Plan>,
+    ) -> Ingredients<'a> {
+        let Self { followed, load_trust, purge_token, .. } = *self;
+        Ingredients { hops, telemetry, load_trust, purge_token, followed, before }
     }
 }
 
@@ -218,6 +249,8 @@ pub(crate) mod tests {
             telemetry: &telemetry,
             load_trust: &|_, _| unreachable!("no CA file in this configuration"),
             purge_token: None,
+            followed: &Followed::default(),
+            before: None,
         };
         Plan::compile(&config, 1, &with).expect("nothing to read")
     }

@@ -9,6 +9,7 @@ use crate::plan::{Plan, Site};
 use crate::request::Visit;
 use crate::request_id::RequestId;
 use crate::rescue::Failure;
+use crate::upstream::Hop;
 use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
 use selvedge_net::{Refusal, RequestBody};
 use selvedge_policy::target::{self, Target};
@@ -140,6 +141,20 @@ impl Ask {
         }
         .bytes(&mut full_key);
         seed.hash(&full_key)
+    }
+
+    /// Whether it reads a path that was pushed.
+    pub(crate) fn is_for_storage(&self) -> bool {
+        let reads = matches!(self.method, Method::GET | Method::HEAD) && self.upgrade.is_none();
+        reads && self.site.pushed.as_ref().is_some_and(|pushed| pushed.serves(self.path()))
+    }
+
+    /// Who is asked at the end of the way up, best first. `spin` spreads weighted origins.
+    pub(crate) fn sources(&self, spin: u64) -> Vec<Arc<Hop>> {
+        match &self.site.pushed {
+            Some(pushed) if self.is_for_storage() => pushed.hop.iter().cloned().collect(),
+            _ => self.site.origins.order(spin),
+        }
     }
 
     /// Whether a stored response may answer it. A body is in no key, so a request with one must

@@ -1,6 +1,8 @@
 //! The request as the next hop gets it: written anew from what was understood, never copied.
 
+use crate::followed::Pushed;
 use crate::normalize::Ask;
+use crate::revision::SELVEDGE_REVISION;
 use crate::upstream::{Hop, Tier};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, header};
@@ -45,6 +47,7 @@ pub(crate) fn request(
     hop::strip_unkeyed_request_fields(&mut headers);
     vary::normalize_request(&mut headers, &ask.site.rules);
     drop_ambiguous_names(&mut headers);
+    headers.remove(SELVEDGE_REVISION);
     join_cookies(&mut headers);
     headers.remove(header::EXPECT);
     announce(&mut headers, &ask.method, &body);
@@ -81,6 +84,10 @@ pub(crate) fn request(
     *request.method_mut() = method;
     // The normal form of a path and a query is always a valid target.
     *request.uri_mut() = ask.path_and_query.parse().unwrap_or_default();
+    if let (Tier::Storage, Some(pushed)) = (hop.tier, &ask.site.pushed) {
+        pushed.address(&mut headers);
+        *request.uri_mut() = Pushed::uri(ask.path());
+    }
     *request.headers_mut() = headers;
     request
 }

@@ -1,6 +1,7 @@
 //! A configuration made ready to serve: sites by host, next hops, rules. One revision of it serves
 //! a request from its first step to its last.
 
+use crate::followed::{Followed, Pushed};
 use crate::health::HealthRules;
 use crate::purge::{Guard, Token};
 use crate::route::Routes;
@@ -12,6 +13,7 @@ use selvedge_net::{ClientTls, Deadlines, Target, TlsError, UpstreamScheme};
 use selvedge_policy::encodings::Coding;
 use selvedge_policy::{ClientDirectives, QueryRules, SetCookie, SiteRules};
 use selvedge_telemetry::{SiteCounters, Telemetry};
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -24,6 +26,8 @@ pub struct Plan {
     pub(crate) routes: Routes,
     /// The names of all sites.
     pub(crate) sites: Vec<String>,
+    /// What they were made from, in the same order.
+    compiled: Vec<Compiled>,
     pub(crate) purge: Guard,
     pub(crate) upstream: Upstream,
     pub(crate) trust: Vec<IpNet>,
@@ -34,14 +38,24 @@ pub struct Plan {
     pub(crate) https_port: Option<u16>,
 }
 
-/// A site, ready to serve.
+/// A site with what it was made from: made again only when that changes.
 #[derive(Debug)]
+struct Compiled {
+    from: Arc<config::Site>,
+    site: Arc<Site>,
+    probes: Vec<Probe>,
+}
+
+/// A site, ready to serve.
+#[derive(Debug, Clone)]
 pub(crate) struct Site {
     pub(crate) name: String,
     pub(crate) counters: Arc<SiteCounters>,
     pub(crate) rules: SiteRules,
     pub(crate) query: QueryRules,
     pub(crate) origins: Origins,
+    /// What of it was pushed to control.
+    pub(crate) pushed: Option<Pushed>,
     pub(crate) origin_host: Option<HeaderValue>,
     pub(crate) deadlines: Deadlines,
     pub(crate) request_rules: FieldRules,
@@ -65,7 +79,7 @@ pub(crate) struct FieldRules {
 }
 
 /// What is compressed here, and how.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Compress {
     /// The preferred coding first; empty when off.
     pub(crate) codings: Vec<Coding>,
@@ -106,6 +120,10 @@ pub(crate) struct Ingredients<'a> {
     pub(crate) load_trust: &'a TrustLoader<'a>,
     /// The content of `purge.token_file`.
     pub(crate) purge_token: Option<&'a Token>,
+    /// What control brings beside sites.
+    pub(crate) followed: &'a Followed,
+    /// The plan before this one, if it differs in sites alone.
+    pub(crate) before: Option<&'a Plan>,
 }
 
 impl Plan {
@@ -118,16 +136,26 @@ impl Plan {
         let mut probes = Vec::new();
         let upstream = upstream(config, with, &mut probes)?;
         let mut routes = Routes::default();
-        for site in &config.sites {
-            let compiled = Arc::new(compile_site(config, site, with, &mut probes)?);
-            for host in &site.hosts {
-                routes.add(host, &compiled);
+        let mut compiled = Vec::with_capacity(config.sites.len());
+        let before = with.before.map_or(&[][..], |before| &before.compiled[..]);
+        let known: HashMap<*const config::Site, &Compiled> =
+            before.iter().map(|known| (Arc::as_ptr(&known.from), known)).collect();
+        for from in &config.sites {
+            let one = match known.get(&Arc::as_ptr(from)) {
+                Some(known) => known.with_pushed(config, with),
+                None => Compiled::new(config, from, with)?,
+            };
+            for host in &from.hosts {
+                routes.add(host, &one.site);
             }
+            probes.extend(one.probes.iter().cloned());
+            compiled.push(one);
         }
         Ok(Self {
             revision,
             routes,
             sites: config.sites.iter().map(|site| site.name.to_string()).collect(),
+            compiled,
             purge: Guard::new(&config.purge.from, with.purge_token.cloned()),
             upstream,
             trust: config.listen.trust.clone(),
@@ -143,6 +171,39 @@ impl Plan {
         let address = address.to_canonical();
         self.trust.iter().any(|network| network.contains(&address))
     }
+}
+
+impl Compiled {
+    fn new(
+        config: &config::Config,
+        from: &Arc<config::Site>,
+        with: &Ingredients<'_>,
+    ) -> Result<Self, TlsError> {
+        let mut probes = Vec::new();
+        let site = Arc::new(compile_site(config, from, with, &mut probes)?);
+        Ok(Self { from: Arc::clone(from), site, probes })
+    }
+
+    /// The same with what is pushed now.
+    fn with_pushed(&self, config: &config::Config, with: &Ingredients<'_>) -> Self {
+        let pushed = pushed(config, &self.from, with);
+        let is_same = match (&self.site.pushed, &pushed) {
+            (Some(before), Some(now)) => before.is_like(now),
+            (before, now) => before.is_none() && now.is_none(),
+        };
+        let site = if is_same {
+            Arc::clone(&self.site)
+        } else {
+            Arc::new(Site { pushed, ..(*self.site).clone() })
+        };
+        Self { from: Arc::clone(&self.from), site, probes: self.probes.clone() }
+    }
+}
+
+fn pushed(config: &config::Config, site: &config::Site, with: &Ingredients<'_>) -> Option<Pushed> {
+    let rules = health_rules(&config.upstream);
+    let is_all = site.origin.is_empty();
+    site.push.then(|| Pushed::new(site.name.as_str(), is_all, with.followed, with.hops, rules))
 }
 
 impl FieldRules {
@@ -279,6 +340,7 @@ fn compile_site(
             sort: site.query_sort,
         },
         origins: Origins { hops, policy },
+        pushed: pushed(config, site, with),
         origin_host: origin_host.and_then(|host| HeaderValue::try_from(host).ok()),
         deadlines,
         request_rules: FieldRules::new(&site.request_headers),

@@ -21,6 +21,7 @@ use crate::plan::{Plan, Site};
 use crate::purge;
 use crate::request_id::RequestId;
 use crate::rescue::Failure;
+use crate::revision::{self, BEHIND, SELVEDGE_REVISION};
 use crate::route;
 use crate::slice_reader::SliceReader;
 use crate::transform;
@@ -92,15 +93,35 @@ enum Found {
     Refused,
 }
 
+impl Found {
+    /// The same for one who knows of more purges than this node.
+    fn doubted(self) -> Self {
+        match self {
+            Self::Fresh(object) | Self::Stale(object, _) => {
+                Self::Missing(Some(object), Fwd::Stale, Some(BEHIND))
+            }
+            Self::Missing(stale, fwd, _) => Self::Missing(stale, fwd, Some(BEHIND)),
+            Self::Passing | Self::Refused => self,
+        }
+    }
+}
+
 /// Answers one request.
 pub(crate) async fn serve(
     core: Rc<Core>,
     req: Box<Request<RequestBody>>,
     connection: Rc<Connection>,
 ) -> Response<Body> {
-    let plan = core.node.plan();
     let carries = Carries::of(req.headers());
-    let arrival = Arrival::of(&plan, req.headers(), carries, &connection);
+    let mut plan = core.node.plan();
+    let mut arrival = Arrival::of(&plan, req.headers(), carries, &connection);
+    if let Some(asked) = core.node.asked_revision(req.headers(), carries, arrival.trusted) {
+        Box::pin(core.node.catch_up(asked)).await;
+        plan = core.node.plan();
+        arrival.asked_revision = Some(asked);
+        arrival.behind = core.node.behind(Some(asked));
+    }
+    let behind = arrival.behind;
     let mut visit = Visit::begin(&core, &arrival, carries, &req, &connection);
     if admit::ends_here(&req) {
         return deliver::options(visit);
@@ -109,10 +130,14 @@ pub(crate) async fn serve(
         let purge = purge::serve(&core, &plan, &arrival, &req, &connection, visit);
         return Box::pin(purge).await;
     }
-    match live(&core, plan, arrival, req, &connection, &mut visit).await {
+    let mut resp = match live(&core, plan, arrival, req, &connection, &mut visit).await {
         Ok((ask, served)) => deliver::deliver(&core, &ask, served, &connection, visit),
         Err(failure) => deliver::refuse(&core, &failure, visit),
+    };
+    if let Some(own) = behind {
+        resp.headers_mut().insert(SELVEDGE_REVISION, revision::value(own));
     }
+    resp
 }
 
 /// The steps, in order.
@@ -218,6 +243,11 @@ pub(crate) fn find_site(
 }
 
 fn find(entry: Option<&Entry>, ask: &Ask, now: Now) -> Found {
+    let found = find_known(entry, ask, now);
+    if ask.arrival.behind.is_some() { found.doubted() } else { found }
+}
+
+fn find_known(entry: Option<&Entry>, ask: &Ask, now: Now) -> Found {
     let rules = &ask.site.rules;
     let nothing = |fwd| {
         if ask.directives.refuses_fetch(rules) {

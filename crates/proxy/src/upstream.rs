@@ -4,6 +4,7 @@
 //!   a client asks:  the peer that owns the key -> parents by the ring -> origins, if allowed
 //!   a peer asks:                                  parents by the ring -> origins, if allowed
 //!   no parents:     the peer that owns the key -> the site's origins, ordered or weighted
+//!   a pushed path:  storage in the place of the origins
 //! ```
 //! A hop outlives reloads: what was learned of its health stays known as long as some configuration
 //! names it.
@@ -24,6 +25,8 @@ pub(crate) enum Tier {
     Parent,
     /// The site's own server.
     Origin,
+    /// Control, which keeps what was pushed.
+    Storage,
 }
 
 impl Tier {
@@ -33,6 +36,7 @@ impl Tier {
             Self::Peer => "peer",
             Self::Parent => "parent",
             Self::Origin => "origin",
+            Self::Storage => "storage",
         }
     }
 }
@@ -227,15 +231,16 @@ pub(crate) enum OriginPolicy {
 }
 
 /// The origins of a site.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Origins {
     pub(crate) hops: Vec<(Arc<Hop>, u32)>,
     pub(crate) policy: OriginPolicy,
 }
 
 impl Origins {
-    fn order(&self, spin: u64) -> Vec<&Arc<Hop>> {
-        let mut order: Vec<&Arc<Hop>> = self.hops.iter().map(|(hop, _)| hop).collect();
+    /// Best first. `spin` spreads weighted ones: one more for each fetch.
+    pub(crate) fn order(&self, spin: u64) -> Vec<Arc<Hop>> {
+        let mut order: Vec<Arc<Hop>> = self.hops.iter().map(|(hop, _)| Arc::clone(hop)).collect();
         let total: u64 = self.hops.iter().map(|(_, weight)| u64::from(*weight)).sum();
         if self.policy == OriginPolicy::Weighted && total > 0 {
             let mut at = spin % total;
@@ -266,34 +271,26 @@ pub(crate) struct Upstream {
     pub(crate) deadlines: Deadlines,
 }
 
-/// What varies from one request to the next when hops are put in order.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Moment {
-    /// Monotonic time.
-    pub(crate) now_ms: u64,
-    /// Spreads weighted origins: one more for each fetch.
-    pub(crate) spin: u64,
-}
-
 impl Upstream {
-    /// The hops to ask for a request, best first. Who is down is for the asker to skip.
+    /// The hops to ask for a request, best first; `sources` are those at the end of the way. Who is
+    /// down is for the asker to skip.
     pub(crate) fn route(
         &self,
-        origins: &Origins,
+        sources: Vec<Arc<Hop>>,
         full_key: &[u8],
         from_peer: bool,
-        Moment { now_ms, spin }: Moment,
+        now_ms: u64,
     ) -> Vec<Arc<Hop>> {
         let mut hops = Vec::with_capacity(4);
         if !from_peer && let Some(owner) = self.peer_owner(full_key, now_ms) {
             hops.push(Arc::clone(owner));
         }
         if self.parents.is_empty() {
-            hops.extend(origins.order(spin).into_iter().cloned());
+            hops.extend(sources);
         } else {
             hops.extend(self.parents.order(full_key, self.load_factor).cloned());
             if self.origin_fallback {
-                hops.extend(origins.order(spin).into_iter().cloned());
+                hops.extend(sources);
             }
         }
         hops
@@ -311,7 +308,6 @@ impl Upstream {
 mod tests {
     use super::*;
 
-    const NOW: Moment = Moment { now_ms: 0, spin: 0 };
     const RULES: HealthRules = HealthRules { fail_count: 1, down_ms: 1_000, down_ms_max: 1_000 };
 
     fn hop(tier: Tier, url: &str) -> Arc<Hop> {
@@ -333,12 +329,12 @@ mod tests {
         }
     }
 
-    fn origins(policy: OriginPolicy) -> Origins {
+    fn origins(policy: OriginPolicy, spin: u64) -> Vec<Arc<Hop>> {
         let hops = vec![
             (hop(Tier::Origin, "http://127.0.0.1:1"), 1),
             (hop(Tier::Origin, "http://127.0.0.1:2"), 3),
         ];
-        Origins { hops, policy }
+        Origins { hops, policy }.order(spin)
     }
 
     fn urls(route: &[Arc<Hop>]) -> Vec<&str> {
@@ -348,7 +344,7 @@ mod tests {
     #[test]
     fn parents_come_before_the_origin() {
         let upstream = upstream(&["http://127.0.0.1:8", "http://127.0.0.1:9"], &[]);
-        let route = upstream.route(&origins(OriginPolicy::Ordered), b"key", false, NOW);
+        let route = upstream.route(origins(OriginPolicy::Ordered, 0), b"key", false, 0);
         let tiers: Vec<Tier> = route.iter().map(|hop| hop.tier).collect();
         assert_eq!(tiers, [Tier::Parent, Tier::Parent, Tier::Origin, Tier::Origin]);
     }
@@ -359,13 +355,13 @@ mod tests {
             upstream(&["http://127.0.0.1:8"], &["http://127.0.0.1:5", "http://127.0.0.1:6"]);
         let mut asked_peer = 0;
         for n in 0..100_u8 {
-            let origins = origins(OriginPolicy::Ordered);
-            let first = upstream.route(&origins, &[n], false, NOW)[0].clone();
+            let origins = origins(OriginPolicy::Ordered, 0);
+            let first = upstream.route(origins.clone(), &[n], false, 0)[0].clone();
             if first.tier == Tier::Peer {
                 assert_eq!(&*first.url, "http://127.0.0.1:6", "never itself");
                 asked_peer += 1;
             }
-            let from_peer = upstream.route(&origins, &[n], true, NOW);
+            let from_peer = upstream.route(origins, &[n], true, 0);
             assert_eq!(from_peer[0].tier, Tier::Parent);
         }
         assert!((20..80).contains(&asked_peer), "{asked_peer}");
@@ -373,11 +369,11 @@ mod tests {
 
     #[test]
     fn weights_share_requests_and_the_others_stay_as_reserves() {
-        let origins = origins(OriginPolicy::Weighted);
         let upstream = upstream(&[], &[]);
         let mut first = 0;
         for spin in 0..400 {
-            let route = upstream.route(&origins, b"key", false, Moment { now_ms: 0, spin });
+            let origins = origins(OriginPolicy::Weighted, spin);
+            let route = upstream.route(origins, b"key", false, 0);
             assert_eq!(route.len(), 2);
             first += usize::from(urls(&route)[0] == "http://127.0.0.1:1");
         }
@@ -403,9 +399,8 @@ mod tests {
         let upstream = upstream(&[], &["http://127.0.0.1:5", "http://127.0.0.1:6"]);
         let asked = |now_ms| {
             (0..100_u8).any(|n| {
-                let moment = Moment { now_ms, spin: 0 };
-                let origins = origins(OriginPolicy::Ordered);
-                upstream.route(&origins, &[n], false, moment)[0].tier == Tier::Peer
+                let origins = origins(OriginPolicy::Ordered, 0);
+                upstream.route(origins, &[n], false, now_ms)[0].tier == Tier::Peer
             })
         };
         upstream.peers.hops[1].failed(0, "connect");

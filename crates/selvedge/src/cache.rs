@@ -154,10 +154,17 @@ fn disk_settings(config: &Config, files: &Files) -> DiskSettings {
 fn quotas(config: &Config) -> Vec<Quota> {
     let limited =
         config.sites.iter().filter(|site| site.cache_min.bytes() > 0 || site.cache_max.is_some());
-    let quota = |site: &Arc<selvedge_config::Site>| Quota {
-        site: site_number(site.name.as_str()),
-        min_bytes: site.cache_min.bytes(),
-        max_bytes: site.cache_max.map_or(u64::MAX, |max| max.bytes()),
+    // Sites that control names may promise more than this node has: the later ones get less.
+    let disks = config.cache.disk.iter().map(|disk| disk.size.bytes()).sum::<u64>();
+    let mut left = disks / 10 * 8;
+    let quota = |site: &Arc<selvedge_config::Site>| {
+        let min_bytes = site.cache_min.bytes().min(left);
+        left -= min_bytes;
+        Quota {
+            site: site_number(site.name.as_str()),
+            min_bytes,
+            max_bytes: site.cache_max.map_or(u64::MAX, |max| max.bytes()),
+        }
     };
     limited.map(quota).collect()
 }

@@ -6,6 +6,7 @@ mod admin;
 mod cache;
 mod cli;
 mod demo;
+mod follow;
 mod look;
 mod prepare;
 mod problem;

@@ -7,7 +7,7 @@ use crate::problem::Problem;
 use crate::role::Role;
 use selvedge_config::Config;
 use selvedge_net::{CertificatePem, Certificates, ClientTls, Clock, TlsError};
-use selvedge_proxy::{Node, Parts, Token, Trust};
+use selvedge_proxy::{Followed, Node, Parts, Serving, Token, Trust};
 use selvedge_store::Store;
 use selvedge_telemetry::{AccessLog, AccessSettings, LogTarget, Telemetry};
 use std::cell::RefCell;
@@ -102,6 +102,9 @@ pub(crate) fn prepare(file: &Path, role: Role, trusted: &Trusted) -> Result<Prep
         warnings.extend(found.iter().map(ToString::to_string));
     }
     warnings.extend(cache::doubts(&config, &files));
+    if let Some(file) = &config.control.ca_file {
+        trusted.load(&files, file, Trust::Beside)?;
+    }
     let prepared = Prepared { config, certificates, purge_token, warnings, files };
     prepared.try_log()?;
     prepared.try_plan(trusted)?;
@@ -119,9 +122,19 @@ impl Prepared {
             telemetry,
             clock: Clock::start(),
         };
+        self.node(parts, trusted).map(drop)
+    }
+
+    /// A node of what the file says.
+    pub(crate) fn node(&self, parts: Parts, trusted: &Trusted) -> Result<Arc<Node>, Problem> {
         let load_trust = |file: &Path, trust| trusted.load(&self.files, file, trust);
-        Node::new(parts, &self.config, &load_trust, self.purge_token.as_ref())?;
-        Ok(())
+        let serving = Serving {
+            config: &self.config,
+            followed: &Followed::default(),
+            load_trust: &load_trust,
+            purge_token: self.purge_token.as_ref(),
+        };
+        Ok(Node::new(parts, &serving)?)
     }
 
     /// A node that serves nobody, over the disks of one that does not run.
@@ -135,8 +148,7 @@ impl Prepared {
             telemetry,
             clock,
         };
-        let load_trust = |file: &Path, trust| trusted.load(&self.files, file, trust);
-        Ok(Node::new(parts, &self.config, &load_trust, self.purge_token.as_ref())?)
+        self.node(parts, trusted)
     }
 
     /// Whether the access log can be opened. Leaves no file behind that was not there.
@@ -153,8 +165,11 @@ impl Prepared {
 
     /// What `check` says of a configuration that is well.
     pub(crate) fn summary(&self) -> String {
-        let Config { node, sites, .. } = &self.config;
-        let mut text = format!("{}: valid, {} site(s)", node.name, sites.len());
+        let Config { node, sites, control, .. } = &self.config;
+        let mut text = match &control.url {
+            Some(url) => format!("{}: valid, follows {url}", node.name),
+            None => format!("{}: valid, {} site(s)", node.name, sites.len()),
+        };
         for warning in &self.warnings {
             text.push_str("\nwarning: ");
             text.push_str(warning);

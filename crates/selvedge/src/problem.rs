@@ -2,6 +2,7 @@
 
 use selvedge_config::Faults;
 use selvedge_net::{BindError, TlsError};
+use selvedge_node::KeepError;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -34,6 +35,8 @@ pub(crate) enum Problem {
     Log(io::Error),
     /// Another process has this folder of the cache.
     DiskInUse(PathBuf, String),
+    /// The folder of what control says cannot be used.
+    State(KeepError),
     /// Something that should not fail did.
     System(&'static str, io::Error),
     /// `selvedge cache` got no answer.
@@ -56,6 +59,7 @@ impl Problem {
             Self::Bind(_)
             | Self::Log(_)
             | Self::DiskInUse(..)
+            | Self::State(_)
             | Self::System(..)
             | Self::NoAnswer(_)
             | Self::DemoEnded(_) => TRY_AGAIN,
@@ -86,6 +90,7 @@ impl fmt::Display for Problem {
                 "the cache folder {} is {why}; each process needs a folder of its own",
                 path.display()
             ),
+            Self::State(error) => write!(f, "control.state: {error}"),
             Self::System(what, error) => write!(f, "{what}: {error}"),
             Self::NoAnswer(why) => f.write_str(why),
             Self::Damaged(count) => write!(f, "{count} records were damaged; they are forgotten"),

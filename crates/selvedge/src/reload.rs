@@ -1,27 +1,51 @@
-//! Taking over another configuration while running: all of it, or nothing.
+//! Taking over something else while running, whole or not at all: another configuration file, or
+//! other sites from control. Both meet here, so that one never undoes the other.
 
 use crate::cache::Cache;
-use crate::prepare::{Prepared, Trusted, prepare};
+use crate::follow::Followed;
+use crate::prepare::{Files, Prepared, Trusted, prepare};
 use crate::problem::Problem;
 use crate::role::Role;
-use selvedge_config::Config;
-use selvedge_net::{Certificates, Clock};
-use selvedge_proxy::Node;
+use selvedge_config::{Config, Site};
+use selvedge_feed::State;
+use selvedge_net::{CertificatePem, Certificates, Clock, TlsError};
+use selvedge_node::{Changed, Identity, Objection, Standing};
+use selvedge_proxy::{Node, Serving, Token, Trust};
 use selvedge_telemetry::AccessLog;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a reload changes.
 pub(crate) struct Reloader {
     pub(crate) file: PathBuf,
     pub(crate) role: Role,
+    /// What the file says.
     pub(crate) config: Config,
+    pub(crate) files: Files,
+    pub(crate) purge_token: Option<Token>,
+    /// The certificates that the file names.
+    pub(crate) own_certificates: Vec<CertificatePem>,
     pub(crate) node: Arc<Node>,
-    pub(crate) cache: Cache,
+    pub(crate) cache: Arc<Cache>,
     pub(crate) certificates: Option<Certificates>,
     pub(crate) trusted: Trusted,
     pub(crate) access_log: Arc<AccessLog>,
     pub(crate) clock: Clock,
+    /// What control says, where one is followed.
+    pub(crate) followed: Option<Followed>,
+    pub(crate) standing: Option<Arc<Standing>>,
+}
+
+/// Which sites are made ready anew.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Anew {
+    All,
+    Changed,
+}
+
+/// The one who changes what is served. A thread that panicked has replaced all or nothing.
+pub(crate) fn locked(shared: &Mutex<Reloader>) -> MutexGuard<'_, Reloader> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Reloader {
@@ -43,13 +67,82 @@ impl Reloader {
         // changes nothing that is served, certificates are put in place whole or not at all, and
         // the rest was compiled while preparing, from files that are not read again.
         self.access_log.reopen().map_err(Problem::Log)?;
-        if let Some(serving) = &self.certificates {
-            serving.replace_pem(&certificates, self.clock.now_wall_s())?;
+        self.put_certificates(&certificates)?;
+        self.serve(&config, &files, purge_token.as_ref(), Anew::All)?;
+        if let Some(standing) = &self.standing {
+            standing.set_lag_max(config.control.lag_max);
         }
-        let load_trust = |file: &Path, trust| self.trusted.load(&files, file, trust);
-        self.node.reload(&config, &load_trust, purge_token.as_ref())?;
-        self.cache.reload(&config);
-        self.config = config;
+        (self.config, self.files, self.purge_token) = (config, files, purge_token);
+        self.own_certificates = certificates;
         Ok(warnings)
+    }
+
+    /// Serves what control says.
+    pub(crate) fn follow(&mut self, state: &State) -> Result<(), String> {
+        let Some(followed) = &mut self.followed else { return Ok(()) };
+        if followed.take(state) {
+            let own = std::mem::take(&mut self.own_certificates);
+            let put = self.put_certificates(&own);
+            self.own_certificates = own;
+            put.map_err(|error| error.to_string())?;
+        }
+        let (config, files) = (self.config.clone(), self.files.clone());
+        let purge_token = self.purge_token.clone();
+        self.serve(&config, &files, purge_token.as_ref(), Anew::Changed)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Control knows this node as this one from now on.
+    pub(crate) fn identify(&mut self, identity: &Identity) -> Result<(), String> {
+        let Some(followed) = &mut self.followed else { return Ok(()) };
+        if !followed.identify(identity) {
+            return Ok(());
+        }
+        let state = followed.state().clone();
+        self.follow(&state)
+    }
+
+    /// What of the changed part of a state cannot be served.
+    pub(crate) fn check(&mut self, state: &State, changed: &Changed) -> Vec<Objection> {
+        let Some(followed) = &mut self.followed else { return Vec::new() };
+        let (trusted, files) = (&self.trusted, &self.files);
+        let trust = |site: &Site| match &site.ca_file {
+            Some(file) => trusted
+                .load(files, file, Trust::Instead)
+                .map(drop)
+                .map_err(|error| error.to_string()),
+            None => Ok(()),
+        };
+        followed.check(state, changed, trust)
+    }
+
+    fn put_certificates(&mut self, own: &[CertificatePem]) -> Result<(), TlsError> {
+        let Some(serving) = &self.certificates else { return Ok(()) };
+        let mut all = own.to_vec();
+        if let Some(followed) = &mut self.followed {
+            all.extend(followed.certificates());
+        }
+        serving.replace_pem(&all, self.clock.now_wall_s())?;
+        Ok(())
+    }
+
+    fn serve(
+        &mut self,
+        base: &Config,
+        files: &Files,
+        purge_token: Option<&Token>,
+        anew: Anew,
+    ) -> Result<(), TlsError> {
+        let load_trust = |file: &Path, trust| self.trusted.load(files, file, trust);
+        let config = self.followed.as_mut().map(|followed| followed.config(base));
+        let followed = self.followed.as_ref().map(Followed::beside).unwrap_or_default();
+        let config = config.as_ref().unwrap_or(base);
+        let serving = Serving { config, followed: &followed, load_trust: &load_trust, purge_token };
+        match anew {
+            Anew::All => self.node.reload(&serving)?,
+            Anew::Changed => self.node.change_sites(&serving)?,
+        }
+        self.cache.reload(config);
+        Ok(())
     }
 }

@@ -3,24 +3,25 @@
 use crate::admin::Admin;
 use crate::cache::Cache;
 use crate::cli::RoleArgs;
+use crate::follow::{self, Beginning, Start};
 use crate::prepare::{Prepared, Trusted, prepare};
 use crate::problem::Problem;
 use crate::process::{self, Signals, Wish};
-use crate::reload::Reloader;
+use crate::reload::{Reloader, locked};
 use crate::role::Role;
 use selvedge_config as config;
 use selvedge_net::{
     Certificates, Client, ClientSettings, ClientShared, ClientTls, Clock, Counters, Http2Limits,
     Limits, Running, Server, Settings, Timeouts,
 };
-use selvedge_proxy::{Node, Parts};
+use selvedge_node::{Following, Standing};
+use selvedge_proxy::Parts;
 use selvedge_telemetry::{
     AccessLog, AccessSettings, DiagnosticsFormat, LogFormat, LogTarget, Sample, Telemetry,
     install_diagnostics,
 };
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 /// How often a running node looks whether its workers are still there.
@@ -58,7 +59,10 @@ struct Service {
     access_log: Arc<AccessLog>,
     traffic: Running,
     side_door: Option<Running>,
-    reloader: Reloader,
+    following: Option<Following>,
+    reloader: Arc<Mutex<Reloader>>,
+    cache: Arc<Cache>,
+    clock: Clock,
 }
 
 impl Service {
@@ -69,13 +73,9 @@ impl Service {
         prepared: Prepared,
         trusted: Trusted,
     ) -> Result<Self, Problem> {
-        let Prepared { config, certificates, purge_token, warnings, files } = prepared;
-        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        let certificates = if certificates.is_empty() {
-            None
-        } else {
-            Some(Certificates::from_pem(&certificates, Clock::start().now_wall_s())?.0)
-        };
+        prepared.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let config = prepared.config.clone();
+        let certificates = certificates(&prepared)?;
         let telemetry = Telemetry::new(config.node.name.as_str());
         let counters = Arc::new(Counters::default());
         register(&telemetry, &counters, certificates.as_ref());
@@ -84,26 +84,42 @@ impl Service {
         let admin = Admin::new(Arc::clone(&telemetry), Arc::clone(&served));
         let side_door = config.admin.listen.map(|address| open_side_door(address, admin));
         let side_door = side_door.transpose()?;
-        let (cache, clock) = Cache::open(&config, &files)?;
+        let (cache, clock) = Cache::open(&config, &prepared.files)?;
+        let (cache, files) = (Arc::new(cache), &prepared.files);
         cache.register(&telemetry);
         let access_log =
-            AccessLog::open(access_settings(&config, &files), &telemetry).map_err(Problem::Log)?;
+            AccessLog::open(access_settings(&config, files), &telemetry).map_err(Problem::Log)?;
         let parts = Parts {
             store: Arc::clone(&cache.store),
             telemetry: Arc::clone(&telemetry),
             access_log: Arc::clone(&access_log),
             clock,
         };
-        let load_trust = |file: &Path, trust| trusted.load(&files, file, trust);
-        let node = Node::new(parts, &config, &load_trust, purge_token.as_ref())?;
+        let node = prepared.node(parts, &trusted)?;
         let _ = served.set(Arc::clone(&node));
-        let server = Server::bind(settings(&config, certificates.clone(), &counters))?;
-        for address in server.http_addresses() {
-            process::say(&format!("listening http {address}"));
-        }
-        for address in server.https_addresses() {
-            process::say(&format!("listening https {address}"));
-        }
+        let beginning = Beginning::open(&config, files, role, &trusted, clock)?;
+        let Prepared { certificates: own_certificates, purge_token, files, .. } = prepared;
+        let mut reloader = Reloader {
+            file: args.config.clone(),
+            role,
+            config: config.clone(),
+            files,
+            purge_token,
+            own_certificates,
+            node: Arc::clone(&node),
+            cache: Arc::clone(&cache),
+            certificates: certificates.clone(),
+            trusted,
+            access_log: Arc::clone(&access_log),
+            clock,
+            followed: None,
+            standing: None,
+        };
+        let start = beginning.map(|beginning| begin(beginning, &mut reloader, &telemetry));
+        let reloader = Arc::new(Mutex::new(reloader));
+        let figures = follow::figures(Arc::clone(&telemetry), Arc::clone(&counters), &cache);
+        let server = Server::bind(settings(&config, certificates, &counters))?;
+        say_addresses(&server);
         let upstream = ClientShared::new(client_settings(&config), ClientTls::load(&[])?, counters);
         let serving = Arc::clone(&node);
         let traffic = server.run(move |worker| {
@@ -111,26 +127,15 @@ impl Service {
             serving.handler(client, worker.tasks, worker.index == 0)
         })?;
         telemetry.set_ready(true);
-        process::say("ready");
+        process::say(if start.is_some() { "serving, ready with control" } else { "ready" });
         tracing::info!(node = %config.node.name, role = role.word(), "serving");
-        let file = args.config.clone();
-        let log = Arc::clone(&access_log);
-        let reloader = Reloader {
-            file,
-            role,
-            config,
-            node,
-            cache,
-            certificates,
-            trusted,
-            access_log: log,
-            clock,
-        };
-        Ok(Self { telemetry, access_log, traffic, side_door, reloader })
+        let follow = |start: Start| start.follow(Arc::clone(&reloader), figures);
+        let following = start.map(follow).transpose()?;
+        Ok(Self { telemetry, access_log, traffic, side_door, following, reloader, cache, clock })
     }
 
     /// Does what signals ask, until one asks for the end.
-    async fn watch(mut self, mut signals: Signals) -> Result<(), Problem> {
+    async fn watch(self, mut signals: Signals) -> Result<(), Problem> {
         loop {
             tokio::select! {
                 wish = signals.next() => match wish {
@@ -138,8 +143,9 @@ impl Service {
                     Wish::Drain => break,
                 },
                 () = tokio::time::sleep(WATCH) => {
-                    self.reloader.tick();
-                    if self.traffic.lost_worker() {
+                    locked(&self.reloader).tick();
+                    let lost = self.following.as_ref().is_some_and(Following::is_lost);
+                    if self.traffic.lost_worker() || lost {
                         return Err(Problem::WorkerLost);
                     }
                 }
@@ -148,8 +154,8 @@ impl Service {
         self.drain(&mut signals).await
     }
 
-    fn reload(&mut self) {
-        match self.reloader.reload() {
+    fn reload(&self) {
+        match locked(&self.reloader).reload() {
             Ok(warnings) => {
                 warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
                 process::say("reloaded");
@@ -163,8 +169,8 @@ impl Service {
 
     /// Takes no more connections, finishes what runs, and ends. A second wish ends it at once.
     async fn drain(self, signals: &mut Signals) -> Result<(), Problem> {
-        let limit = self.reloader.config.node.drain_timeout;
-        let clock = self.reloader.clock;
+        let limit = locked(&self.reloader).config.node.drain_timeout;
+        let clock = self.clock;
         let ends_at_ms = clock.now_mono_ms() + limit.as_millis() as u64;
         process::say(&format!("draining, at most {} s", limit.as_secs()));
         self.telemetry.set_ready(false);
@@ -180,13 +186,16 @@ impl Service {
             }
         }
         let clean = self.traffic.join();
+        if let Some(following) = self.following {
+            following.stop();
+        }
         if let Some(side_door) = self.side_door {
             side_door.drain(Duration::ZERO);
             let _ = side_door.join();
         }
         let left = Duration::from_millis(ends_at_ms.saturating_sub(clock.now_mono_ms()));
         tokio::select! {
-            in_time = self.reloader.cache.close(left.max(CACHE_CLOSE_MIN)) => if !in_time {
+            in_time = self.cache.close(left.max(CACHE_CLOSE_MIN)) => if !in_time {
                 tracing::warn!("the cache on disk was not closed in time");
             },
             () = second_drain(signals) => tracing::warn!("the cache on disk was not closed"),
@@ -196,6 +205,57 @@ impl Service {
         }
         process::say(if clean { "ended" } else { "ended, some requests were cut off" });
         Ok(())
+    }
+}
+
+/// The certificates to serve with; control may bring some later.
+fn certificates(prepared: &Prepared) -> Result<Option<Certificates>, Problem> {
+    let now_wall_s = Clock::start().now_wall_s();
+    let own = &prepared.certificates;
+    if prepared.config.control.url.is_some() && !prepared.config.listen.https.is_empty() {
+        let awaited = Certificates::awaited()?;
+        awaited.replace_pem(own, now_wall_s)?;
+        return Ok(Some(awaited));
+    }
+    if own.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Certificates::from_pem(own, now_wall_s)?.0))
+}
+
+/// Serves what was known of control when the last process ended.
+fn begin(beginning: Beginning, reloader: &mut Reloader, telemetry: &Telemetry) -> Start {
+    let state = beginning.state();
+    let (followed, start) = beginning.split();
+    reloader.followed = Some(followed);
+    reloader.standing = Some(Arc::clone(&start.standing));
+    if let Err(reason) = reloader.follow(&state) {
+        tracing::error!(reason, "what control said last cannot be served");
+    }
+    let (revision, sites) = (state.revision, state.sites.len());
+    tracing::info!(revision, sites, "begins with what control said last");
+    let standing = Arc::clone(&start.standing);
+    telemetry.register_doubt(move || standing.why_not_ready());
+    register_standing(telemetry, &start.standing);
+    start
+}
+
+fn register_standing(telemetry: &Telemetry, standing: &Arc<Standing>) {
+    let standing = Arc::clone(standing);
+    telemetry.register_source("control", move |each| {
+        let help = "Revision of control up to which everything is in force";
+        each(Sample::gauge("control_revision", help, standing.applied() as f64));
+        let help = "Times the stream of changes began";
+        each(Sample::counter("control_streams", help, standing.streams()));
+    });
+}
+
+fn say_addresses(server: &Server) {
+    for address in server.http_addresses() {
+        process::say(&format!("listening http {address}"));
+    }
+    for address in server.https_addresses() {
+        process::say(&format!("listening https {address}"));
     }
 }
 

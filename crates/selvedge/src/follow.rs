@@ -1,0 +1,376 @@
+//! A node that follows control serves the base of its file with the sites that control names. Here
+//! these are read, checked, and put together with the base; `reload.rs` has them served.
+//!
+//! Sites are read again only when their document is another one, certificates only when their pair
+//! is: of a thousand sites of which one changed, one is read.
+
+use crate::cache::Cache;
+use crate::prepare::{Files, Trusted};
+use crate::problem::Problem;
+use crate::reload::{self, Reloader};
+use crate::role::Role;
+use http::HeaderValue;
+use selvedge_config::{Config, Site, host_clashes, site_from_json};
+use selvedge_feed::{CacheFigures, Join, Pair, SealKey, State, Target, Tier};
+use selvedge_net::{CertificatePem, Certificates, ClientTls, Clock, Counters};
+use selvedge_node::{
+    Changed, Figures, Folder, Following, Identity, Objection, Opened, Settings, Sink, Standing,
+};
+use selvedge_proxy::{Node, Storage, Trust};
+use selvedge_store::Store;
+use selvedge_telemetry::{Telemetry, process_figures};
+use serde_json::Value;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+
+/// What control says, as this node serves it.
+pub(crate) struct Followed {
+    storage: selvedge_net::Target,
+    url: String,
+    identity: Option<Identity>,
+    seal_key: Option<SealKey>,
+    state: State,
+    sites: HashMap<String, Parsed>,
+    pairs: HashMap<String, Unsealed>,
+}
+
+/// A site and the document it was read from.
+struct Parsed {
+    document: Arc<Value>,
+    site: Arc<Site>,
+}
+
+/// A certificate and what it was opened from.
+struct Unsealed {
+    pair: Arc<Pair>,
+    pem: CertificatePem,
+}
+
+impl Followed {
+    fn new(storage: selvedge_net::Target, url: String) -> Self {
+        Self {
+            storage,
+            url,
+            identity: None,
+            seal_key: None,
+            state: State::default(),
+            sites: HashMap::new(),
+            pairs: HashMap::new(),
+        }
+    }
+
+    /// Control knows this node as this one. Whether that is news.
+    pub(crate) fn identify(&mut self, identity: &Identity) -> bool {
+        if self.identity.as_ref() == Some(identity) {
+            return false;
+        }
+        self.seal_key = identity.seal_key();
+        self.identity = Some(identity.clone());
+        self.pairs.clear();
+        true
+    }
+
+    /// What is served of what control says.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// What of the changed part of a state cannot be served. `trust` reads the files that sites
+    /// name.
+    pub(crate) fn check(
+        &mut self,
+        state: &State,
+        changed: &Changed,
+        trust: impl Fn(&Site) -> Result<(), String>,
+    ) -> Vec<Objection> {
+        let mut objections = Vec::new();
+        let mut object = |site: &str, reason: String| {
+            objections.push(Objection { site: site.to_owned(), reason });
+        };
+        for name in &changed.sites {
+            let Some(site) = state.sites.get(name).filter(|site| !site.document.is_null()) else {
+                continue;
+            };
+            match self.site(name, &site.document) {
+                Ok(site) => trust(&site).unwrap_or_else(|reason| object(name, reason)),
+                Err(reason) => object(name, reason),
+            }
+        }
+        for name in &changed.certificates {
+            let Some(pair) = state.certificates.get(name) else { continue };
+            if let Err(reason) = self.pem(name, pair) {
+                object(name, reason);
+            }
+        }
+        let bad: BTreeSet<String> = objections.iter().map(|it| it.site.clone()).collect();
+        if !changed.sites.is_empty() {
+            let sites = self.sites_of(state, &bad);
+            for clash in host_clashes(sites.iter().map(|site| &**site)) {
+                let (first, second) = (clash.first.as_str(), clash.second.as_str());
+                let is_second = changed.sites.contains(second);
+                let (name, owner) = if is_second { (second, first) } else { (first, second) };
+                let reason = format!("{} belongs to the site {owner} already", clash.host);
+                objections.push(Objection { site: name.to_owned(), reason });
+            }
+        }
+        objections
+    }
+
+    /// Takes a state over. Whether its certificates are others than before.
+    pub(crate) fn take(&mut self, state: &State) -> bool {
+        let same = |(one, other): (_, _)| one == other;
+        let old = &self.state.certificates;
+        let is_same =
+            old.len() == state.certificates.len() && old.iter().zip(&state.certificates).all(same);
+        self.state = state.clone();
+        self.sites.retain(|name, _| state.sites.contains_key(name));
+        self.pairs.retain(|name, _| state.certificates.contains_key(name));
+        !is_same
+    }
+
+    /// The base with all sites.
+    pub(crate) fn config(&mut self, base: &Config) -> Config {
+        let state = self.state.clone();
+        let sites = self.sites_of(&state, &BTreeSet::new());
+        Config { sites, ..base.clone() }
+    }
+
+    /// What control brings beside sites.
+    pub(crate) fn beside(&self) -> selvedge_proxy::Followed {
+        let bearer = |identity: &Identity| {
+            let bearer = HeaderValue::try_from(format!("Bearer {}", identity.joined.token));
+            let mut authorization = bearer.ok()?;
+            authorization.set_sensitive(true);
+            let (target, url) = (self.storage.clone(), self.url.clone());
+            Some(Storage { target, url, authorization })
+        };
+        let pushed = self.state.sites.iter().filter(|(_, site)| !site.pushed.is_empty());
+        selvedge_proxy::Followed {
+            storage: self.identity.as_ref().and_then(bearer),
+            pushed: pushed.map(|(name, site)| (name.clone(), site.pushed.clone())).collect(),
+        }
+    }
+
+    /// The certificates of all sites, by the names of these.
+    pub(crate) fn certificates(&mut self) -> Vec<CertificatePem> {
+        let pairs = self.state.certificates.clone();
+        let mut pems = Vec::with_capacity(pairs.len());
+        for (name, pair) in &pairs {
+            match self.pem(name, pair) {
+                Ok(pem) => pems.push(pem),
+                Err(reason) => tracing::error!(site = name, reason, "no certificate"),
+            }
+        }
+        pems
+    }
+
+    /// The sites of a state that can be read and are not among the bad ones, by name.
+    fn sites_of(&mut self, state: &State, bad: &BTreeSet<String>) -> Vec<Arc<Site>> {
+        let mut sites = Vec::with_capacity(state.sites.len());
+        for (name, site) in &state.sites {
+            if site.document.is_null() || bad.contains(name) {
+                continue;
+            }
+            match self.site(name, &site.document) {
+                Ok(site) => sites.push(site),
+                // It was right when it was taken over: by another version of this program.
+                Err(reason) => tracing::error!(site = name, reason, "a site is not served"),
+            }
+        }
+        sites
+    }
+
+    fn site(&mut self, name: &str, document: &Arc<Value>) -> Result<Arc<Site>, String> {
+        if let Some(parsed) = self.sites.get(name)
+            && Arc::ptr_eq(&parsed.document, document)
+        {
+            return Ok(Arc::clone(&parsed.site));
+        }
+        let site = site_from_json(name, document).map_err(|faults| faults.to_string())?;
+        let site = Arc::new(site);
+        let parsed = Parsed { document: Arc::clone(document), site: Arc::clone(&site) };
+        self.sites.insert(name.to_owned(), parsed);
+        Ok(site)
+    }
+
+    fn pem(&mut self, name: &str, pair: &Arc<Pair>) -> Result<CertificatePem, String> {
+        if let Some(opened) = self.pairs.get(name)
+            && Arc::ptr_eq(&opened.pair, pair)
+        {
+            return Ok(opened.pem.clone());
+        }
+        let seal_key = self.seal_key.as_ref().ok_or("this node has no key to open it with")?;
+        let key = seal_key.open(name, &pair.sealed_key).map_err(|error| error.to_string())?;
+        let pem = CertificatePem {
+            cert_name: format!("certificate of the site {name}"),
+            cert: pair.chain.clone().into_bytes(),
+            key_name: format!("key of the site {name}"),
+            key: key.into_bytes(),
+        };
+        Certificates::check(&pem).map_err(|error| error.to_string())?;
+        let opened = Unsealed { pair: Arc::clone(pair), pem: pem.clone() };
+        self.pairs.insert(name.to_owned(), opened);
+        Ok(pem)
+    }
+}
+
+/// What a node that follows control begins with.
+pub(crate) struct Beginning {
+    pub(crate) followed: Followed,
+    pub(crate) standing: Arc<Standing>,
+    opened: Opened,
+    join: Join,
+    tls: ClientTls,
+}
+
+impl Beginning {
+    /// Reads what was known; nothing for a node that follows nobody.
+    pub(crate) fn open(
+        config: &Config,
+        files: &Files,
+        role: Role,
+        trusted: &Trusted,
+        clock: Clock,
+    ) -> Result<Option<Self>, Problem> {
+        let control = &config.control;
+        let (Some(url), Some(state)) = (&control.url, &control.state) else { return Ok(None) };
+        let mut opened = Folder::open(&files.resolve(state)).map_err(Problem::State)?;
+        opened.notes.drain(..).for_each(|note| tracing::warn!("{note}"));
+        let tls = match &control.ca_file {
+            Some(file) => trusted.load(files, file, Trust::Beside)?,
+            None => ClientTls::load(&[])?,
+        };
+        let unusable = || std::io::Error::other(format!("{url} cannot be used"));
+        let target = selvedge_net::Target::parse(&url.to_string())
+            .ok_or_else(|| Problem::System("control.url", unusable()))?
+            .with_tls(tls.clone());
+        let mut followed = Followed::new(target, url.to_string());
+        if let Some(identity) = &opened.identity {
+            followed.identify(identity);
+        }
+        let join = Join {
+            name: config.node.name.to_string(),
+            tier: match role {
+                Role::Edge => Tier::Edge,
+                Role::Parent => Tier::Parent,
+            },
+            region: control.region.to_string(),
+            urls: control.urls.iter().map(ToString::to_string).collect(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let standing = Arc::new(Standing::new(clock, control.lag_max));
+        Ok(Some(Self { followed, standing, opened, join, tls }))
+    }
+
+    /// What was known.
+    pub(crate) fn state(&self) -> State {
+        self.opened.known.as_ref().map(|known| known.state.clone()).unwrap_or_default()
+    }
+
+    /// Splits off what is served.
+    pub(crate) fn split(self) -> (Followed, Start) {
+        let Self { followed, standing, opened, join, tls } = self;
+        let control = followed.storage.clone();
+        (followed, Start { standing, opened, join, tls, control })
+    }
+}
+
+/// All that the thread that follows begins with.
+pub(crate) struct Start {
+    pub(crate) standing: Arc<Standing>,
+    opened: Opened,
+    join: Join,
+    tls: ClientTls,
+    control: selvedge_net::Target,
+}
+
+impl Start {
+    /// Follows control from now on.
+    pub(crate) fn follow(
+        self,
+        shared: Arc<Mutex<Reloader>>,
+        figures: Box<dyn Fn() -> Figures + Send>,
+    ) -> Result<Following, Problem> {
+        let Opened { folder, identity, known, .. } = self.opened;
+        let (node, clock, token_file) = {
+            let reloader = reload::locked(&shared);
+            let file = reloader.config.control.token_file.as_ref();
+            let token_file = file.map(|file| reloader.files.resolve(file));
+            (Arc::clone(&reloader.node), reloader.clock, token_file)
+        };
+        let settings = Settings {
+            control: self.control,
+            tls: self.tls,
+            token_file,
+            join: self.join,
+            folder,
+            identity,
+            known,
+            standing: self.standing,
+            figures,
+            clock,
+        };
+        let started = selvedge_node::start(settings, Served { shared, node });
+        started.map_err(|error| Problem::System("cannot start to follow control", error))
+    }
+}
+
+/// What serves what control says.
+struct Served {
+    shared: Arc<Mutex<Reloader>>,
+    node: Arc<Node>,
+}
+
+impl Sink for Served {
+    fn identify(&mut self, identity: &Identity) {
+        if let Err(reason) = reload::locked(&self.shared).identify(identity) {
+            tracing::error!(reason, "cannot be served under the new name");
+        }
+    }
+
+    fn check(&mut self, state: &State, changed: &Changed) -> Vec<Objection> {
+        reload::locked(&self.shared).check(state, changed)
+    }
+
+    fn serve(&mut self, state: &State) -> Result<(), String> {
+        reload::locked(&self.shared).follow(state)
+    }
+
+    fn purge(&mut self, targets: &[(Target, bool)]) -> Result<(), String> {
+        let each = targets.iter().map(|(target, soft)| (target, *soft));
+        self.node.purge_targets(each).map(drop).map_err(|error| error.to_string())
+    }
+
+    fn applied(&mut self, revision: u64) {
+        self.node.set_applied(revision);
+    }
+}
+
+/// How the node does, for control.
+pub(crate) fn figures(
+    telemetry: Arc<Telemetry>,
+    counters: Arc<Counters>,
+    cache: &Cache,
+) -> Box<dyn Fn() -> Figures + Send> {
+    let store: Arc<Store> = Arc::clone(&cache.store);
+    Box::new(move || {
+        let process = process_figures();
+        let requests = counters.requests.load(Relaxed);
+        Figures {
+            why_not_ready: telemetry.why_not_ready(),
+            cpu_s: process.cpu_s,
+            cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            rss_bytes: process.resident_bytes,
+            connections: counters.connections_active.load(Relaxed),
+            requests,
+            sent_bytes: counters.bytes_out.load(Relaxed),
+            cache: CacheFigures {
+                hits: store.counters().hits(),
+                requests,
+                memory_bytes: store.counters().bytes.load(Relaxed),
+                disk_bytes: store.disk_bytes_by_site().iter().map(|site| site.bytes).sum(),
+            },
+        }
+    })
+}
