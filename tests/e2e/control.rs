@@ -2,7 +2,8 @@
 //! was purged never answers once a node is ready.
 
 use crate::support::HOST;
-use selvedge_tests::{Answer, Control, Node, NodeConfig, Origin, eventually};
+use selvedge_tests::tls::Authority;
+use selvedge_tests::{Answer, Client, Control, Node, NodeConfig, Origin, eventually};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -277,6 +278,33 @@ fn an_edge_does_not_get_what_was_purged_from_a_parent_that_is_behind() {
     control.hold("parent-1", false);
     control.await_ack("parent-1", revision);
     assert!(eventually(|| edge.get(HOST, "/page").is_hit("edge-1")), "it is stored again");
+}
+
+/// HTTPS with what control brings alone: handshakes fail until there is a certificate, one that is
+/// no good changes nothing, and it goes with its site.
+#[test]
+fn certificates_come_from_control() {
+    let (control, origin, state) = (Control::start(), Origin::start(), folder());
+    origin.on("*", Answer::cacheable("here", 600));
+    control.put_site("shop", &shop(&origin));
+    let config = edge_config(&control, &state).set("listen", "https", json!(["127.0.0.1:0"]));
+    let edge = Node::edge(&config);
+    becomes_ready(&edge);
+    let authority = Authority::new();
+    let connect = || authority.connect(edge.https(), HOST, &["http/1.1"]);
+    assert!(connect().is_err());
+    let (first, second) = (authority.issue(&[HOST]), authority.issue(&["other.test"]));
+    control.await_ack("edge-1", control.put_certificate("shop", &first.cert, &first.key));
+    let mut client = Client::https(edge.https(), HOST, &authority);
+    assert_eq!(client.get(HOST, "/", "").text(), "here");
+    let bad = control.put_certificate("shop", &first.cert, &second.key);
+    control.await_ack("edge-1", bad);
+    let refused = control.refused("edge-1");
+    assert_eq!((refused.len(), &refused[0]["revision"]), (1, &json!(bad)));
+    assert!(connect().is_ok(), "the good one serves on");
+    let gone = json!({ "is": "certificate-gone", "site": "shop" });
+    control.await_ack("edge-1", control.publish(vec![gone]));
+    assert!(connect().is_err());
 }
 
 /// What anybody else claims to know is not heeded.

@@ -3,6 +3,7 @@
 
 use crate::message::{self, Framing, Recording, Request, Source};
 use crate::origin::locked;
+use selvedge_feed::SealKey;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 /// The key that nodes get for joining.
-pub const SEAL_KEY: &str = "0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f";
+const SEAL_KEY: &str = "0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f";
 const JOIN_TOKEN: &str = "token-to-join";
 /// What the token of a node begins with; its name follows.
 const NODE_TOKEN: &str = "token-of-";
@@ -101,6 +102,15 @@ impl Script {
     pub fn put_site(&self, name: &str, document: &Value) -> u64 {
         let version = locked(&self.0.known).revisions.len() + 1;
         self.publish(vec![site(name, version, document)])
+    }
+
+    /// Gives a site a certificate and its key.
+    pub fn put_certificate(&self, site: &str, chain: &str, key: &str) -> u64 {
+        let seal = SealKey::read(SEAL_KEY).expect("the seal key is one");
+        let sealed = seal.seal(site, key).expect("there are random bytes");
+        self.publish(vec![json!({
+            "is": "certificate", "site": site, "chain": chain, "sealed_key": sealed,
+        })])
     }
 
     /// Purges by these targets.

@@ -148,6 +148,11 @@ impl Folder {
         Ok(())
     }
 
+    /// Something in between was not kept: the next write is a snapshot.
+    pub(crate) fn begin_anew(&mut self) {
+        self.tail = None;
+    }
+
     /// Keeps what these revisions brought as well: their configuration for good, of purges only
     /// that they were. `state` is all of it, in case the tail has grown too long.
     pub(crate) fn append(

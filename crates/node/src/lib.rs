@@ -2,8 +2,8 @@
 //! keeps what it knows on disk, and says how far it is and how it does.
 //!
 //! ```text
-//!  control ~~ lines ~~> group.rs -> whole revisions -> take.rs -+- check and serve: Sink
-//!                                                               +- purge: Sink
+//!  control ~~ lines ~~> group.rs -> whole revisions -> take.rs -+- check: Sink
+//!                                                               +- applying, serve, purge: Sink
 //!                                                               +- keep.rs: snapshot and tail
 //!                                                               +- applied: standing.rs, ack
 //! ```

@@ -37,6 +37,10 @@ pub trait Sink: Send + 'static {
     /// Why it would not outlive a restart, for the operator.
     fn purge(&mut self, targets: &[(Target, bool)]) -> Result<(), String>;
 
+    /// Everything up to this revision is about to come into force. From now on other nodes must
+    /// not answer this one with what they knew before it.
+    fn applying(&mut self, revision: u64);
+
     /// Everything up to this revision is in force.
     fn applied(&mut self, revision: u64);
 }
@@ -107,6 +111,8 @@ pub(crate) struct Taker<S> {
     folder: Folder,
     /// What is in force; of a log.
     known: Option<Known>,
+    /// A purge is in force that a restart would undo: what is kept must not go beyond it.
+    is_ahead: bool,
     refused: BTreeMap<String, Refusal>,
     standing: Arc<Standing>,
 }
@@ -121,7 +127,8 @@ impl<S: Sink> Taker<S> {
         standing: Arc<Standing>,
     ) -> Self {
         let name = name.to_owned();
-        let mut taker = Self { name, sink, folder, known, refused: BTreeMap::new(), standing };
+        let refused = BTreeMap::new();
+        let mut taker = Self { name, sink, folder, known, is_ahead: false, refused, standing };
         taker.applied();
         taker
     }
@@ -169,6 +176,7 @@ impl<S: Sink> Taker<S> {
             changed.sites.retain(|site| state.sites.contains_key(site));
             changed.certificates.retain(|site| state.certificates.contains_key(site));
         }
+        self.sink.applying(state.revision);
         self.serve(&state);
         let is_known = self
             .since()
@@ -177,9 +185,7 @@ impl<S: Sink> Taker<S> {
             self.purge_everything();
         }
         let log = stream.log.clone();
-        if let Err(error) = self.folder.replace(&log, &state) {
-            tracing::error!(%error, "what control says is not kept: a restart begins with less");
-        }
+        self.keep(&log, &state, None);
         self.known = Some(Known { log, state });
         self.applied();
     }
@@ -227,15 +233,14 @@ impl<S: Sink> Taker<S> {
             state.revision = revision.number;
             kept.push(revision);
         }
+        self.sink.applying(state.revision);
         if is_changed {
             self.serve(&state);
         }
         if !purges.is_empty() {
             self.purge(&purges);
         }
-        if let Err(error) = self.folder.append(&log, &state, &kept) {
-            tracing::error!(%error, "what control says is not kept: a restart begins with less");
-        }
+        self.keep(&log, &state, Some(&kept));
         self.known = Some(Known { log, state });
         self.applied();
     }
@@ -291,8 +296,29 @@ impl<S: Sink> Taker<S> {
     }
 
     fn purge(&mut self, targets: &[(Target, bool)]) {
-        if let Err(reason) = self.sink.purge(targets) {
+        let was_ahead = self.is_ahead;
+        let purged = self.sink.purge(targets);
+        // The next one that is written down says that some before it are missing.
+        self.is_ahead = purged.is_err();
+        if let Err(reason) = purged {
             tracing::error!(count = targets.len(), reason, "purged, but not for good");
+        } else if was_ahead {
+            self.folder.begin_anew();
+        }
+    }
+
+    /// Keeps a state, or only what these revisions brought. A restart that knows less hears again
+    /// what it lacks.
+    fn keep(&mut self, log: &str, state: &State, revisions: Option<&[Revision]>) {
+        if self.is_ahead {
+            return;
+        }
+        let kept = match revisions {
+            Some(revisions) => self.folder.append(log, state, revisions),
+            None => self.folder.replace(log, state),
+        };
+        if let Err(error) = kept {
+            tracing::error!(%error, "what control says is not kept: a restart begins with less");
         }
     }
 

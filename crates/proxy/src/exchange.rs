@@ -134,7 +134,7 @@ async fn send(
     };
     let mut request = outgoing::request(ask, &core.node.name, hop, purpose, body);
     // The farthest that anybody on the way here is.
-    let applied = core.node.applied.revision().max(ask.arrival.asked_revision);
+    let applied = core.node.applied.told().max(ask.arrival.asked_revision);
     let told = applied.filter(|_| matches!(hop.tier, Tier::Parent | Tier::Peer));
     if let Some(told) = told {
         request.headers_mut().insert(SELVEDGE_REVISION, revision::value(told));

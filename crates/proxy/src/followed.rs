@@ -32,38 +32,49 @@ pub struct Storage {
     pub authorization: HeaderValue,
 }
 
+/// Storage, ready to be asked for any site.
+#[derive(Debug, Clone)]
+pub(crate) struct Door {
+    pub(crate) hop: Arc<Hop>,
+    authorization: HeaderValue,
+}
+
+impl Door {
+    pub(crate) fn new(storage: &Storage, hops: &Hops, rules: HealthRules) -> Self {
+        let key = HopKey { tier: Tier::Storage, target: storage.target.clone(), probe: None };
+        let hop = hops.hop(key, &storage.url, rules);
+        Self { hop, authorization: storage.authorization.clone() }
+    }
+
+    fn is_like(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.hop, &other.hop) && self.authorization == other.authorization
+    }
+}
+
 /// The pushed part of a site.
 #[derive(Debug, Clone)]
 pub(crate) struct Pushed {
     paths: OrdSet<Arc<str>>,
     /// There is no origin for the rest.
     is_all: bool,
-    pub(crate) hop: Option<Arc<Hop>>,
+    pub(crate) door: Option<Door>,
     host: HeaderValue,
-    authorization: Option<HeaderValue>,
 }
 
 impl Pushed {
     pub(crate) fn new(
         site: &str,
         is_all: bool,
-        followed: &Followed,
-        hops: &Hops,
-        rules: HealthRules,
+        paths: Option<&OrdSet<Arc<str>>>,
+        door: Option<&Door>,
     ) -> Self {
-        let storage = followed.storage.as_ref();
-        let hop = storage.map(|storage| {
-            let key = HopKey { tier: Tier::Storage, target: storage.target.clone(), probe: None };
-            hops.hop(key, &storage.url, rules)
-        });
         // The names of sites are valid in a host.
         let host = HeaderValue::try_from(format!("{site}.push.selvedge"));
         Self {
-            paths: followed.pushed.get(site).cloned().unwrap_or_default(),
+            paths: paths.cloned().unwrap_or_default(),
             is_all,
-            hop,
+            door: door.cloned(),
             host: host.unwrap_or(HeaderValue::from_static("push.selvedge")),
-            authorization: storage.map(|storage| storage.authorization.clone()),
         }
     }
 
@@ -72,15 +83,17 @@ impl Pushed {
         self.is_all || self.paths.contains(path)
     }
 
-    /// Whether another one would serve the same from the same place.
-    pub(crate) fn is_like(&self, other: &Self) -> bool {
-        self.paths.ptr_eq(&other.paths)
-            && self.is_all == other.is_all
-            && self.authorization == other.authorization
-            && match (&self.hop, &other.hop) {
-                (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-                (one, other) => one.is_none() && other.is_none(),
-            }
+    /// Whether it serves these paths from this place already.
+    pub(crate) fn is_of(&self, paths: Option<&OrdSet<Arc<str>>>, door: Option<&Door>) -> bool {
+        let same_paths = match paths {
+            Some(paths) => self.paths.ptr_eq(paths),
+            None => self.paths.is_empty(),
+        };
+        let same_door = match (&self.door, door) {
+            (Some(one), Some(other)) => one.is_like(other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        same_paths && same_door
     }
 
     /// Leaves of the fields of a request those that say what of the object is wanted, and says
@@ -93,8 +106,8 @@ impl Pushed {
             }
         }
         kept.insert(header::HOST, self.host.clone());
-        if let Some(authorization) = &self.authorization {
-            kept.insert(header::AUTHORIZATION, authorization.clone());
+        if let Some(door) = &self.door {
+            kept.insert(header::AUTHORIZATION, door.authorization.clone());
         }
         *headers = kept;
     }
@@ -123,17 +136,22 @@ const KEPT: [HeaderName; 10] = [
 mod tests {
     use super::*;
 
-    fn pushed(is_all: bool) -> Pushed {
-        let paths: OrdSet<Arc<str>> = ["/a", "/b/c"].into_iter().map(Arc::from).collect();
+    fn door() -> Door {
         let storage = Storage {
             target: Target::parse("http://127.0.0.1:1").expect("a URL"),
             url: "http://127.0.0.1:1".to_owned(),
             authorization: HeaderValue::from_static("Bearer t"),
         };
-        let pushed = [("shop".to_owned(), paths)].into_iter().collect();
-        let followed = Followed { storage: Some(storage), pushed };
         let rules = HealthRules { fail_count: 1, down_ms: 1, down_ms_max: 1 };
-        Pushed::new("shop", is_all, &followed, &Hops::default(), rules)
+        Door::new(&storage, &Hops::default(), rules)
+    }
+
+    fn paths() -> OrdSet<Arc<str>> {
+        ["/a", "/b/c"].into_iter().map(Arc::from).collect()
+    }
+
+    fn pushed(is_all: bool) -> Pushed {
+        Pushed::new("shop", is_all, Some(&paths()), Some(&door()))
     }
 
     #[test]
@@ -142,8 +160,12 @@ mod tests {
             assert_eq!(pushed(false).serves(path), is_pushed, "{path}");
             assert!(pushed(true).serves(path));
         }
-        let one = pushed(false);
-        assert!(one.is_like(&one.clone()) && !one.is_like(&pushed(false)));
+        let (paths, door) = (paths(), door());
+        let one = Pushed::new("shop", false, Some(&paths), Some(&door));
+        assert!(one.is_of(Some(&paths), Some(&door)));
+        assert!(!one.is_of(Some(&self::paths()), Some(&door)) && !one.is_of(None, Some(&door)));
+        assert!(!one.is_of(Some(&paths), Some(&self::door())) && !one.is_of(Some(&paths), None));
+        assert!(Pushed::new("shop", false, None, None).is_of(None, None));
     }
 
     #[test]

@@ -238,11 +238,56 @@ pub(crate) mod tests {
     use super::*;
     use selvedge_config::Profile;
 
+    fn config(sites: &str) -> Config {
+        let text = format!("[node]\nname = \"test\"\n[listen]\nhttp = [\"127.0.0.1:0\"]\n{sites}");
+        selvedge_config::parse(&text, "test.toml", Profile::Facing)
+            .unwrap_or_else(|faults| panic!("{faults}"))
+    }
+
+    /// Of a thousand sites the one that changes is made ready, not the others.
+    #[test]
+    fn sites_that_have_not_changed_are_taken_over_as_they_are() {
+        let site = |name: &str| {
+            format!(
+                "[[site]]\nname = \"{name}\"\nhosts = [\"{name}.test\"]\n\
+                 origin = [\"http://127.0.0.1:1\"]\nhealth_interval = \"1s\"\n"
+            )
+        };
+        let mut config = config(&(site("one") + &site("two")));
+        Arc::make_mut(&mut config.sites[0]).push = true;
+        let (hops, telemetry) = (Hops::default(), Telemetry::new("test"));
+        let compile = |config: &Config, followed: &Followed, before: Option<&Plan>| {
+            let load_trust = &|_: &_, _| unreachable!("no CA file in this configuration");
+            let serving = Serving { config, followed, load_trust, purge_token: None };
+            let with = serving.ingredients(&hops, &telemetry, before);
+            Plan::compile(config, 1, &with).expect("nothing to read")
+        };
+        let site = |plan: &Plan, host| Arc::clone(plan.routes.find(host).expect("a site"));
+        let is_same = |before: &Plan, after: &Plan, host| {
+            Arc::ptr_eq(&site(before, host), &site(after, host))
+        };
+        let none = Followed::default();
+        let first = compile(&config, &none, None);
+        config.sites[1] = Arc::new((*config.sites[1]).clone());
+        let second = compile(&config, &none, Some(&first));
+        assert!(is_same(&first, &second, "one.test") && !is_same(&first, &second, "two.test"));
+        assert_eq!(second.probes.len(), 2);
+        let path = [Arc::from("/pushed")].into_iter().collect();
+        let pushed = [("one".to_owned(), path)].into_iter().collect();
+        let followed = Followed { pushed, ..Followed::default() };
+        let third = compile(&config, &followed, Some(&second));
+        assert!(!is_same(&second, &third, "one.test") && is_same(&second, &third, "two.test"));
+        let pushed = |plan: &Plan| site(plan, "one.test").pushed.clone().expect("it has some");
+        assert!(pushed(&third).serves("/pushed") && !pushed(&second).serves("/pushed"));
+        config.sites.pop();
+        let fourth = compile(&config, &followed, Some(&third));
+        assert!(is_same(&third, &fourth, "one.test") && fourth.routes.find("two.test").is_none());
+        assert!(!is_same(&third, &compile(&config, &followed, None), "one.test"));
+    }
+
     /// A plan for tests of pure parts: the sites of `sites`, and no upstream tier.
     pub(crate) fn plan(sites: &str) -> Plan {
-        let text = format!("[node]\nname = \"test\"\n[listen]\nhttp = [\"127.0.0.1:0\"]\n{sites}");
-        let config = selvedge_config::parse(&text, "test.toml", Profile::Facing)
-            .unwrap_or_else(|faults| panic!("{faults}"));
+        let config = config(sites);
         let telemetry = Telemetry::new("test");
         let with = Ingredients {
             hops: &Hops::default(),

@@ -152,7 +152,9 @@ impl Ask {
     /// Who is asked at the end of the way up, best first. `spin` spreads weighted origins.
     pub(crate) fn sources(&self, spin: u64) -> Vec<Arc<Hop>> {
         match &self.site.pushed {
-            Some(pushed) if self.is_for_storage() => pushed.hop.iter().cloned().collect(),
+            Some(pushed) if self.is_for_storage() => {
+                pushed.door.iter().map(|door| Arc::clone(&door.hop)).collect()
+            }
             _ => self.site.origins.order(spin),
         }
     }

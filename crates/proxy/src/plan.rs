@@ -1,7 +1,7 @@
 //! A configuration made ready to serve: sites by host, next hops, rules. One revision of it serves
 //! a request from its first step to its last.
 
-use crate::followed::{Followed, Pushed};
+use crate::followed::{Door, Followed, Pushed};
 use crate::health::HealthRules;
 use crate::purge::{Guard, Token};
 use crate::route::Routes;
@@ -137,13 +137,16 @@ impl Plan {
         let upstream = upstream(config, with, &mut probes)?;
         let mut routes = Routes::default();
         let mut compiled = Vec::with_capacity(config.sites.len());
+        let storage = with.followed.storage.as_ref();
+        let door = storage.map(|it| Door::new(it, with.hops, health_rules(&config.upstream)));
+        let door = door.as_ref();
         let before = with.before.map_or(&[][..], |before| &before.compiled[..]);
         let known: HashMap<*const config::Site, &Compiled> =
             before.iter().map(|known| (Arc::as_ptr(&known.from), known)).collect();
         for from in &config.sites {
             let one = match known.get(&Arc::as_ptr(from)) {
-                Some(known) => known.with_pushed(config, with),
-                None => Compiled::new(config, from, with)?,
+                Some(known) => known.with_pushed(with, door),
+                None => Compiled::new(config, from, with, door)?,
             };
             for host in &from.hosts {
                 routes.add(host, &one.site);
@@ -178,32 +181,31 @@ impl Compiled {
         config: &config::Config,
         from: &Arc<config::Site>,
         with: &Ingredients<'_>,
+        door: Option<&Door>,
     ) -> Result<Self, TlsError> {
         let mut probes = Vec::new();
-        let site = Arc::new(compile_site(config, from, with, &mut probes)?);
+        let mut site = compile_site(config, from, with, &mut probes)?;
+        site.pushed = pushed(from, with, door);
+        let site = Arc::new(site);
         Ok(Self { from: Arc::clone(from), site, probes })
     }
 
     /// The same with what is pushed now.
-    fn with_pushed(&self, config: &config::Config, with: &Ingredients<'_>) -> Self {
-        let pushed = pushed(config, &self.from, with);
-        let is_same = match (&self.site.pushed, &pushed) {
-            (Some(before), Some(now)) => before.is_like(now),
-            (before, now) => before.is_none() && now.is_none(),
-        };
-        let site = if is_same {
+    fn with_pushed(&self, with: &Ingredients<'_>, door: Option<&Door>) -> Self {
+        let paths = with.followed.pushed.get(&self.site.name);
+        let site = if self.site.pushed.as_ref().is_none_or(|known| known.is_of(paths, door)) {
             Arc::clone(&self.site)
         } else {
+            let pushed = pushed(&self.from, with, door);
             Arc::new(Site { pushed, ..(*self.site).clone() })
         };
         Self { from: Arc::clone(&self.from), site, probes: self.probes.clone() }
     }
 }
 
-fn pushed(config: &config::Config, site: &config::Site, with: &Ingredients<'_>) -> Option<Pushed> {
-    let rules = health_rules(&config.upstream);
-    let is_all = site.origin.is_empty();
-    site.push.then(|| Pushed::new(site.name.as_str(), is_all, with.followed, with.hops, rules))
+fn pushed(site: &config::Site, with: &Ingredients<'_>, door: Option<&Door>) -> Option<Pushed> {
+    let (name, is_all) = (site.name.as_str(), site.origin.is_empty());
+    site.push.then(|| Pushed::new(name, is_all, with.followed.pushed.get(name), door))
 }
 
 impl FieldRules {
@@ -340,7 +342,7 @@ fn compile_site(
             sort: site.query_sort,
         },
         origins: Origins { hops, policy },
-        pushed: pushed(config, site, with),
+        pushed: None,
         origin_host: origin_host.and_then(|host| HeaderValue::try_from(host).ok()),
         deadlines,
         request_rules: FieldRules::new(&site.request_headers),

@@ -13,8 +13,8 @@
 use crate::carries::Carries;
 use crate::node::Node;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -31,12 +31,16 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Applied {
     follows: AtomicBool,
+    /// What other nodes are told: raised before anything of a revision is in force. What is fetched
+    /// after a purge would otherwise be asked for as of before it.
+    told: AtomicU64,
     revision: watch::Sender<u64>,
 }
 
 impl Default for Applied {
     fn default() -> Self {
-        Self { follows: AtomicBool::new(false), revision: watch::Sender::new(0) }
+        let (follows, told) = (AtomicBool::new(false), AtomicU64::new(0));
+        Self { follows, told, revision: watch::Sender::new(0) }
     }
 }
 
@@ -46,9 +50,19 @@ impl Applied {
         self.follows.load(Acquire).then(|| *self.revision.borrow())
     }
 
-    fn set(&self, revision: u64) {
-        self.revision.send_replace(revision);
+    /// The revision that other nodes must know to answer this one.
+    pub(crate) fn told(&self) -> Option<u64> {
+        self.follows.load(Acquire).then(|| self.told.load(Acquire))
+    }
+
+    fn announce(&self, revision: u64) {
+        self.told.store(revision, Release);
         self.follows.store(true, Release);
+    }
+
+    fn set(&self, revision: u64) {
+        self.announce(revision);
+        self.revision.send_replace(revision);
     }
 
     /// Waits until a revision is in force, but not long.
@@ -61,6 +75,11 @@ impl Applied {
 }
 
 impl Node {
+    /// This revision of control's log is about to come into force here.
+    pub fn set_applying(&self, revision: u64) {
+        self.applied.announce(revision);
+    }
+
     /// Everything up to this revision of control's log is in force here.
     pub fn set_applied(&self, revision: u64) {
         self.applied.set(revision);
@@ -112,8 +131,10 @@ mod tests {
         assert_eq!(applied.revision(), None);
         applied.set(0);
         assert_eq!(applied.revision(), Some(0));
+        applied.announce(7);
+        assert_eq!((applied.told(), applied.revision()), (Some(7), Some(0)));
         applied.set(7);
-        assert_eq!(applied.revision(), Some(7));
+        assert_eq!((applied.told(), applied.revision()), (Some(7), Some(7)));
     }
 
     #[test]

@@ -342,6 +342,10 @@ impl Sink for Served {
         self.node.purge_targets(each).map(drop).map_err(|error| error.to_string())
     }
 
+    fn applying(&mut self, revision: u64) {
+        self.node.set_applying(revision);
+    }
+
     fn applied(&mut self, revision: u64) {
         self.node.set_applied(revision);
     }

@@ -6,6 +6,7 @@ use selvedge_feed::{Intent, Member, Tier};
 use selvedge_net::Clock;
 use serde_json::json;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,12 +15,13 @@ use std::time::Duration;
 enum Told {
     Serve(u64, Vec<(String, u64)>),
     Purge(Vec<Target>),
+    Applying(u64),
     Applied(u64),
 }
 
 /// Objects to every site whose document says `bad`, and to a host that two have.
 #[derive(Clone, Default)]
-struct Recorder(Arc<Mutex<Vec<Told>>>);
+struct Recorder(Arc<Mutex<Vec<Told>>>, Arc<AtomicBool>);
 
 impl Recorder {
     fn told(&self) -> MutexGuard<'_, Vec<Told>> {
@@ -27,7 +29,13 @@ impl Recorder {
     }
 
     fn take(&self) -> Vec<Told> {
-        std::mem::take(&mut self.told())
+        let mut told = std::mem::take(&mut *self.told());
+        // The rest is between the two that say how far it is.
+        if let Some(Told::Applying(_)) = told.first() {
+            assert!(matches!(told.last(), Some(Told::Applied(_))), "{told:?}");
+            told.remove(0);
+        }
+        told
     }
 }
 
@@ -51,7 +59,11 @@ impl Sink for Recorder {
 
     fn purge(&mut self, targets: &[(Target, bool)]) -> Result<(), String> {
         self.told().push(Told::Purge(targets.iter().map(|(target, _)| target.clone()).collect()));
-        Ok(())
+        if self.1.load(Relaxed) { Err("no disk".into()) } else { Ok(()) }
+    }
+
+    fn applying(&mut self, revision: u64) {
+        self.told().push(Told::Applying(revision));
     }
 
     fn applied(&mut self, revision: u64) {
@@ -157,6 +169,27 @@ fn of_everything_only_what_is_bad_is_left_out() {
     let served = Told::Serve(5, sites(&[("a", 1), ("b", 2)]));
     assert_eq!(told.take(), [served, Told::Applied(5)], "no purge was missed");
     assert_eq!(taker.ack().refused.len(), 2);
+}
+
+/// A purge that no disk could take down must be heard again after a restart.
+#[test]
+fn what_is_kept_never_goes_beyond_a_purge_that_a_restart_would_undo() {
+    let place = tempfile::tempdir().expect("a folder");
+    let kept = |after: &[(u64, bool)]| {
+        let (mut taker, recorder) = taker(place.path());
+        taker.replace(&whole("x"), revision(1, vec![good("a", 1)]));
+        for (number, fails) in after {
+            recorder.1.store(*fails, Relaxed);
+            taker.extend(vec![revision(*number, vec![purge("/1"), good("b", *number)])]);
+            assert_eq!(taker.ack().applied, *number, "it is in force");
+        }
+        drop(taker);
+        let known = Folder::open(place.path()).expect("a folder of our own").known;
+        known.expect("something was kept").state.revision
+    };
+    assert_eq!(kept(&[(2, false)]), 2);
+    assert_eq!(kept(&[(2, false), (3, true), (4, true)]), 2);
+    assert_eq!(kept(&[(2, true), (3, false), (4, false)]), 4);
 }
 
 #[test]

@@ -46,7 +46,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "selvedge-telemetry",
         ],
     ),
-    ("selvedge-tests", &["selvedge-config"]),
+    ("selvedge-tests", &["selvedge-config", "selvedge-feed"]),
     ("xtask", &["selvedge-config"]),
 ];
 
