@@ -217,6 +217,13 @@ fn limits(config: &Config, cx: &mut Context<'_>) {
 fn control(config: &Config, cx: &mut Context<'_>) {
     let control = &config.control;
     if control.url.is_none() {
+        if control.state.is_some() || control.token_file.is_some() {
+            cx.conflict(
+                &["control.url", "control.state", "control.token_file"],
+                "is missing, and without it the other keys of [control] say nothing".to_owned(),
+                "the URL of control, such as \"https://control.example\"",
+            );
+        }
         return;
     }
     if control.state.is_none() {

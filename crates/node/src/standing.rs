@@ -19,7 +19,8 @@ pub struct Standing {
     heard_ms: AtomicU64,
     lag_max_ms: AtomicU64,
     intent: AtomicU8,
-    reconnects: AtomicU64,
+    /// How often a stream began.
+    streams_begun: AtomicU64,
 }
 
 impl Standing {
@@ -33,7 +34,7 @@ impl Standing {
             heard_ms: AtomicU64::new(clock.now_mono_ms()),
             lag_max_ms: AtomicU64::new(0),
             intent: AtomicU8::new(0),
-            reconnects: AtomicU64::new(0),
+            streams_begun: AtomicU64::new(0),
         };
         standing.set_lag_max(lag_max);
         standing
@@ -54,7 +55,7 @@ impl Standing {
     /// How often the stream began.
     #[must_use]
     pub fn streams(&self) -> u64 {
-        self.reconnects.load(Relaxed)
+        self.streams_begun.load(Relaxed)
     }
 
     /// Why no traffic should come here, in a word.
@@ -83,7 +84,7 @@ impl Standing {
 
     /// A stream begins that tells something else than what is in force, or may.
     pub(crate) fn begin(&self, head: u64, stands: bool) {
-        self.reconnects.fetch_add(1, AcqRel);
+        self.streams_begun.fetch_add(1, AcqRel);
         self.current.store(stands && head <= self.applied(), Release);
         self.heard();
     }

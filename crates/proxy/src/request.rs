@@ -244,7 +244,11 @@ pub(crate) fn find_site(
 
 fn find(entry: Option<&Entry>, ask: &Ask, now: Now) -> Found {
     let found = find_known(entry, ask, now);
-    if ask.arrival.behind.is_some() { found.doubted() } else { found }
+    match ask.arrival.behind {
+        None => found,
+        Some(_) if ask.directives.refuses_fetch(&ask.site.rules) => Found::Refused,
+        Some(_) => found.doubted(),
+    }
 }
 
 fn find_known(entry: Option<&Entry>, ask: &Ask, now: Now) -> Found {

@@ -138,6 +138,30 @@ mod tests {
     }
 
     #[test]
+    fn whoever_waits_goes_on_when_the_revision_is_in_force() {
+        let applied = Applied::default();
+        applied.set(1);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        runtime.expect("a runtime").block_on(async {
+            let mut steps = Vec::new();
+            let steps = &std::cell::RefCell::new(&mut steps);
+            let waits = async {
+                applied.reaches(3).await;
+                steps.borrow_mut().push("gone on");
+            };
+            let comes = async {
+                for revision in [2, 3] {
+                    tokio::task::yield_now().await;
+                    steps.borrow_mut().push("in force");
+                    applied.set(revision);
+                }
+            };
+            tokio::join!(waits, comes);
+            assert_eq!(***steps.borrow(), ["in force", "in force", "gone on"]);
+        });
+    }
+
+    #[test]
     fn a_revision_is_a_number_and_nothing_else() {
         let mut headers = HeaderMap::new();
         assert_eq!(read(&headers), None);

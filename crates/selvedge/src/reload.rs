@@ -49,12 +49,6 @@ pub(crate) fn locked(shared: &Mutex<Reloader>) -> MutexGuard<'_, Reloader> {
 }
 
 impl Reloader {
-    /// What is to be done now and then while the node runs.
-    pub(crate) fn tick(&self) {
-        self.cache.store.set_now(self.clock.now_mono_ms());
-        self.cache.store.tend_purges();
-    }
-
     /// Reads the file again and serves what it says. On an error everything stays as it is.
     pub(crate) fn reload(&mut self) -> Result<Vec<String>, Problem> {
         let Prepared { config, certificates, purge_token, warnings, files } =

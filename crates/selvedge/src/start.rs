@@ -143,7 +143,8 @@ impl Service {
                     Wish::Drain => break,
                 },
                 () = tokio::time::sleep(WATCH) => {
-                    locked(&self.reloader).tick();
+                    self.cache.store.set_now(self.clock.now_mono_ms());
+                    self.cache.store.tend_purges();
                     let lost = self.following.as_ref().is_some_and(Following::is_lost);
                     if self.traffic.lost_worker() || lost {
                         return Err(Problem::WorkerLost);

@@ -69,6 +69,7 @@ fn every_relation_is_checked() {
             "site",
             "takes the place of all sites",
         ),
+        ("[control]\nstate = \"/s\"", "", "control.url", "say nothing"),
         ("", "push = true", "site.push", "there is no control"),
         ("[limits]\nurl_bytes = \"64KiB\"", "", "limits.url_bytes", "does not fit"),
         ("", second, "site.hosts", "a.test is there twice, first on line 8"),
