@@ -48,7 +48,7 @@ pub use text::{
     Admit, ClientCacheControl, Coding, Compress, Language, LogFormat, LogLevel, LogTarget,
     MediaType, Name, OriginPolicy, ProbePath, QueryName,
 };
-pub use units::ByteSize;
+pub use units::{ByteSize, duration};
 pub use url::{Origin, Url, UrlScheme};
 
 use fault::Finding;

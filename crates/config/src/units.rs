@@ -5,6 +5,7 @@
 //! duration or a size: whoever writes `30` may have meant seconds, minutes or milliseconds.
 
 use std::fmt;
+use std::time::Duration;
 
 /// Units of a duration, smallest first, with their length in milliseconds.
 const DURATION_UNITS: &[(&str, u64)] = &[
@@ -40,6 +41,17 @@ impl ByteSize {
         Self(bytes)
     }
 
+    /// Reads a size as a configuration file has it: `64MiB`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let known = |error: QuantityError| {
+            format!("{}; the units are {}", error.problem(text), size_units())
+        };
+        parse_size(text).map(Self).map_err(known)
+    }
+
     /// The number of bytes.
     #[must_use]
     pub const fn bytes(self) -> u64 {
@@ -64,6 +76,17 @@ impl fmt::Display for ByteSize {
         }
         write!(f, "{}B", self.0)
     }
+}
+
+/// Reads a duration as a configuration file has it: `30s`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let known = |error: QuantityError| {
+        format!("{}; the units are {}", error.problem(text), duration_units())
+    };
+    parse_duration_ms(text).map(Duration::from_millis).map_err(known)
 }
 
 /// Why a text is not a quantity.
@@ -207,6 +230,15 @@ mod tests {
         assert_eq!(parse_size("64K"), Err(QuantityError::UnknownUnit));
         assert_eq!(parse_size("64kib"), Err(QuantityError::UnknownUnit));
         assert_eq!(parse_size(""), Err(QuantityError::NoNumber));
+    }
+
+    /// Outside a file the same notation holds, and an error says what would do.
+    #[test]
+    fn quantities_are_read_outside_a_file() {
+        assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(ByteSize::parse("1MiB"), Ok(ByteSize::new(1 << 20)));
+        assert!(duration("10").is_err_and(|why| why.ends_with("ms, s, m, h, d, w")));
+        assert!(ByteSize::parse("x").is_err());
     }
 
     /// A size is shown in the largest binary unit that divides it.
