@@ -23,6 +23,13 @@ impl Tasks {
         Self(Rc::new(Sets { work: TaskTracker::new(), draining }))
     }
 
+    /// The tasks of a program that serves nobody and has a [`crate::Client`] of its own. They run
+    /// on the `LocalSet` on which they are spawned, and end with it.
+    #[must_use]
+    pub fn local() -> Self {
+        Self::new()
+    }
+
     /// Runs work that must be finished: a fill, a refresh, a tunnel. A drain waits for it up to its
     /// limit and drops it then. It starts at the next turn of the worker.
     pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
