@@ -3,6 +3,8 @@
 //! what the node counted, so that a right answer for a wrong reason fails.
 
 mod caching;
+mod client;
+mod client_support;
 mod coherence;
 mod collapse;
 mod control;
@@ -26,6 +28,7 @@ mod origin_limits;
 mod peers;
 mod poisoning;
 mod purge;
+mod push;
 mod ranges;
 mod reload;
 mod slices;

@@ -6,9 +6,16 @@ use std::path::PathBuf;
 /// A CDN that one team can run: one binary, one role per process.
 #[derive(Debug, Parser)]
 #[command(name = "selvedge", version, about, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 well, 1 not what it should be, 64 bad usage or \
-                        configuration, 70 a bug of ours, 75 try again (an address is taken).\n\
-                        Every configuration key: configs/README.md, or `selvedge keys`.")]
+#[command(after_help = "Exit codes:\n  \
+    0   well\n  \
+    1   it is not what it should be: damaged, not applied everywhere, changed meanwhile\n  \
+    64  bad usage or configuration, or something control does not take\n  \
+    66  not found: a file, a site, a node\n  \
+    69  control cannot be reached, or its storage is full\n  \
+    70  a bug of ours\n  \
+    75  try again: an address is taken, too many requests, a time limit\n  \
+    77  the token is missing, wrong, or may not do this\n\n\
+    Every configuration key: configs/README.md, or `selvedge keys`.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -25,6 +32,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Show what a node has stored, and why it is or is not served
     Cache(CacheArgs),
+    #[command(flatten)]
+    Client(crate::client::Verb),
     /// Check a configuration file: all that a start does, except bind
     Check(CheckArgs),
     /// Print every configuration key with its type, bounds, default and meaning (Markdown)

@@ -5,6 +5,7 @@
 mod admin;
 mod cache;
 mod cli;
+mod client;
 mod demo;
 mod follow;
 mod look;
@@ -48,6 +49,7 @@ fn run(command: Command) -> Result<(), Problem> {
         Command::Parent(args) => start::run(role::Role::Parent, &args),
         Command::Demo(args) => demo::run(&args),
         Command::Cache(args) => look::run(&args),
+        Command::Client(verb) => Ok(client::run(&verb)?),
         Command::Check(args) => {
             let prepared = prepare::prepare(&args.file, args.role, &prepare::Trusted::default())?;
             process::print(&prepared.summary());

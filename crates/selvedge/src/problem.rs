@@ -1,5 +1,6 @@
 //! Why a command could not do what it was asked, and the exit code that says so.
 
+use crate::client::Fault;
 use selvedge_config::Faults;
 use selvedge_net::{BindError, TlsError};
 use selvedge_node::KeepError;
@@ -47,6 +48,8 @@ pub(crate) enum Problem {
     WorkerLost,
     /// A part of the demo ended.
     DemoEnded(&'static str),
+    /// A verb of the client failed.
+    Client(Fault),
 }
 
 impl Problem {
@@ -65,6 +68,7 @@ impl Problem {
             | Self::DemoEnded(_) => TRY_AGAIN,
             Self::Damaged(_) => WRONG,
             Self::WorkerLost => BUG,
+            Self::Client(fault) => fault.exit_code(),
         }
     }
 }
@@ -95,6 +99,7 @@ impl fmt::Display for Problem {
             Self::NoAnswer(why) => f.write_str(why),
             Self::Damaged(count) => write!(f, "{count} records were damaged; they are forgotten"),
             Self::WorkerLost => f.write_str("a worker ended by itself: this is a bug"),
+            Self::Client(fault) => fault.fmt(f),
             Self::DemoEnded(part) => write!(f, "the {part} of the demo ended by itself"),
         }
     }
@@ -103,6 +108,12 @@ impl fmt::Display for Problem {
 impl From<Faults> for Problem {
     fn from(faults: Faults) -> Self {
         Self::Config(faults)
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        Self::Client(fault)
     }
 }
 

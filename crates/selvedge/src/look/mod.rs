@@ -16,6 +16,7 @@ use remote::Remote;
 use report::{Inspection, List, Stat, Verification};
 use serde::de::DeserializeOwned;
 pub(crate) use serve::{Inspector, PATHS};
+pub(crate) use show::bytes;
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;

@@ -115,7 +115,7 @@ pub(super) fn verification(state: &Verification) -> String {
 }
 
 /// Bytes in the unit that reads best.
-fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if bytes < 1024 {
         return format!("{bytes} B");

@@ -1,0 +1,303 @@
+//! `selvedge explain`: which site owns a URL, and what each node does when it is asked for it. The
+//! nodes are asked with a HEAD like a client's; where something is missing they fetch it.
+
+mod decode;
+mod rules;
+
+use super::api::Call;
+use super::fault::{Fault, Kind};
+use super::table::{cell, plain};
+use super::{Common, Session, site};
+use crate::process;
+use decode::Member;
+use http::{HeaderMap, Method, StatusCode, Uri};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+pub(super) const EXAMPLE: &str = "Examples:\n  \
+    selvedge explain https://www.shop.test/film.mp4\n  \
+    selvedge explain https://www.shop.test/ --node edge-1 --header 'Accept-Language: de'\n\n\
+    Each node is asked with a HEAD as a client would ask it: what it lacks it may fetch.";
+
+/// Fields of an answer that say something about its way.
+const FIELDS: [&str; 14] = [
+    "age",
+    "cache-control",
+    "cdn-cache-control",
+    "expires",
+    "date",
+    "etag",
+    "last-modified",
+    "vary",
+    "content-type",
+    "content-length",
+    "content-encoding",
+    "location",
+    "cache-status",
+    "x-request-id",
+];
+
+/// What `explain` needs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExplainArgs {
+    #[command(flatten)]
+    pub(super) common: Common,
+    /// The URL as a client asks for it
+    #[arg(value_name = "URL")]
+    url: String,
+    /// Only this node; may be given several times
+    #[arg(long, value_name = "NAME")]
+    node: Vec<String>,
+    /// A field of the request, `Name: value`; may be given several times
+    #[arg(long, short = 'H', value_name = "FIELD")]
+    header: Vec<String>,
+}
+
+/// A URL in parts.
+struct Asked {
+    scheme: String,
+    /// With its port, if it has one.
+    authority: String,
+    host: String,
+    target: String,
+    query: Option<String>,
+}
+
+/// What one node did.
+#[derive(Debug, Serialize)]
+struct Report {
+    node: String,
+    tier: String,
+    region: String,
+    /// Where it was asked.
+    url: Option<String>,
+    status: Option<u16>,
+    fields: BTreeMap<String, String>,
+    /// What each cache on the way did, the nearest to the origin first.
+    caches: Vec<Member>,
+    /// Keys of the site that lead to it, as far as the answer shows.
+    rules: Vec<String>,
+    error: Option<String>,
+}
+
+/// Explains.
+pub(super) async fn run(session: &Session, args: &ExplainArgs) -> Result<(), Fault> {
+    let asked = Asked::read(&args.url)?;
+    let sites = session.api.list("/v1/sites", &[], None).await?;
+    let site = match owner(&sites, &asked.host) {
+        Some(name) => Some(session.api.get(&site::of(&name)).await?.json()?),
+        None => None,
+    };
+    let nodes = session.api.list("/v1/nodes", &[], None).await?;
+    let nodes = chosen(&nodes, &args.node)?;
+    let mut reports = Vec::new();
+    for node in nodes {
+        let document = site.as_ref().map_or(&Value::Null, |site| &site["document"]);
+        reports.push(ask(session, node, &asked, &args.header, document).await?);
+    }
+    if session.json {
+        let site =
+            site.as_ref().map(|site| json!({ "name": site["name"], "version": site["version"] }));
+        let all = json!({ "url": args.url, "site": site, "nodes": reports });
+        process::print(&all.to_string());
+    } else {
+        process::print(&shown(args, site.as_ref(), &reports));
+    }
+    let answered = reports.iter().filter(|report| report.status.is_some()).count();
+    match (site.is_some(), answered) {
+        (false, _) => Err(Fault::wrong(format!("no site of control answers for {}", asked.host))),
+        (true, 0) => Err(Fault::new(Kind::Unavailable, "no node could be asked")),
+        _ => Ok(()),
+    }
+}
+
+impl Asked {
+    fn read(url: &str) -> Result<Self, Fault> {
+        let bad = || Fault::usage(format!("{url:?} is not http://HOST/PATH or https://HOST/PATH"));
+        let uri = url.parse::<Uri>().map_err(|_| bad())?;
+        let scheme = uri.scheme_str().filter(|it| matches!(*it, "http" | "https"));
+        let authority = uri.authority().filter(|it| !it.as_str().contains('@')).ok_or_else(bad)?;
+        Ok(Self {
+            scheme: scheme.ok_or_else(bad)?.to_owned(),
+            authority: authority.as_str().to_owned(),
+            host: authority.host().to_ascii_lowercase(),
+            target: uri.path_and_query().map_or("/", |it| it.as_str()).to_owned(),
+            query: uri.query().map(str::to_owned),
+        })
+    }
+}
+
+/// The site that answers for a host: the one that names it, else the longest `*.` that covers it,
+/// else `*`.
+fn owner(sites: &[Value], host: &str) -> Option<String> {
+    let mut best: Option<(usize, &Value)> = None;
+    for site in sites {
+        for pattern in site["hosts"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            let pattern = pattern.to_ascii_lowercase();
+            let bare = pattern.rsplit_once(':').map_or(pattern.as_str(), |(bare, _)| bare);
+            let covers = |suffix: &str| host.len() > suffix.len() && host.ends_with(suffix);
+            let weight = match bare.strip_prefix('*') {
+                None if bare == host || pattern == host => usize::MAX,
+                Some("") => 1,
+                Some(suffix) if covers(suffix) => 1 + suffix.len(),
+                _ => continue,
+            };
+            if best.is_none_or(|(other, _)| weight > other) {
+                best = Some((weight, &site["name"]));
+            }
+        }
+    }
+    best.and_then(|(_, name)| name.as_str().map(str::to_owned))
+}
+
+/// Those that were named, or all that live: edges first, as a client meets them.
+fn chosen<'a>(nodes: &'a [Value], names: &[String]) -> Result<Vec<&'a Value>, Fault> {
+    for name in names {
+        if !nodes.iter().any(|node| node["name"].as_str() == Some(name)) {
+            return Err(Fault::new(Kind::NotFound, format!("there is no node {name:?}")));
+        }
+    }
+    let wanted = |node: &&Value| match names {
+        [] => node["live"].as_bool() != Some(false),
+        names => node["name"].as_str().is_some_and(|name| names.iter().any(|it| it == name)),
+    };
+    let mut found: Vec<&Value> = nodes.iter().filter(wanted).collect();
+    found.sort_by_key(|node| (cell(&node["tier"]), cell(&node["name"])));
+    Ok(found)
+}
+
+async fn ask(
+    session: &Session,
+    node: &Value,
+    asked: &Asked,
+    fields: &[String],
+    document: &Value,
+) -> Result<Report, Fault> {
+    let mut report = Report {
+        node: cell(&node["name"]),
+        tier: cell(&node["tier"]),
+        region: cell(&node["region"]),
+        url: None,
+        status: None,
+        fields: BTreeMap::new(),
+        caches: Vec::new(),
+        rules: Vec::new(),
+        error: Some("it has no URL".to_owned()),
+    };
+    let mut call = Call::new(Method::HEAD, asked.target.as_str());
+    for field in fields {
+        let (name, value) = field
+            .split_once(':')
+            .ok_or_else(|| Fault::usage(format!("{field:?} is not `Name: value`")))?;
+        call = call.any_field(name.trim(), value.trim())?;
+    }
+    for url in node["urls"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        // A node that believes us keeps apart what came by another scheme, as for a client.
+        let says = |call: Call| match url.split_once("://") {
+            Some((scheme, _)) if scheme != asked.scheme => {
+                call.field("x-forwarded-proto", asked.scheme.as_str())
+            }
+            _ => call,
+        };
+        match session.api.ask_node(url, &asked.authority, &asked.host, &says(call.clone())).await {
+            Ok(answer) => {
+                report.url = Some(url.to_owned());
+                report.error = None;
+                report.take(answer.status, &answer.headers, document, asked.query.as_deref());
+                break;
+            }
+            Err(fault) => report.error = Some(format!("{url}: {fault}")),
+        }
+    }
+    Ok(report)
+}
+
+impl Report {
+    fn take(
+        &mut self,
+        status: StatusCode,
+        head: &HeaderMap,
+        document: &Value,
+        query: Option<&str>,
+    ) {
+        self.status = Some(status.as_u16());
+        for name in FIELDS {
+            let values = head.get_all(name).iter().filter_map(|value| value.to_str().ok());
+            let value = values.collect::<Vec<_>>().join(", ");
+            if !value.is_empty() {
+                self.fields.insert(name.to_owned(), value);
+            }
+        }
+        let chain = self.fields.get("cache-status").map(String::as_str).unwrap_or_default();
+        self.caches = decode::members(chain);
+        self.rules = rules::rules(document, &self.caches, head, query);
+    }
+}
+
+fn shown(args: &ExplainArgs, site: Option<&Value>, reports: &[Report]) -> String {
+    let mut out = format!("{}\n", plain(&args.url));
+    if let Some(site) = site {
+        let (name, version) = (cell(&site["name"]), cell(&site["version"]));
+        out.push_str(&format!("site {name}, version {version}\n"));
+    }
+    for report in reports {
+        out.push_str(&format!("\n{} ({}, {})", report.node, report.tier, report.region));
+        match (&report.url, report.status) {
+            (Some(url), Some(status)) => out.push_str(&format!(" at {url}: {status}\n")),
+            _ => out.push('\n'),
+        }
+        if let Some(error) = &report.error {
+            out.push_str(&format!("  not asked: {}\n", plain(error)));
+        }
+        // As a client meets them: the node that was asked is the last of the field.
+        for member in report.caches.iter().rev() {
+            out.push_str(&format!("  {}\n", plain(&member.cache)));
+            for sentence in member.sentences() {
+                out.push_str(&format!("    {}\n", plain(&sentence)));
+            }
+        }
+        for rule in &report.rules {
+            out.push_str(&format!("  rule: {}\n", plain(rule)));
+        }
+        for (name, value) in &report.fields {
+            out.push_str(&format!("  < {name}: {}\n", plain(value)));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_exact_host_owns_a_url() {
+        let sites = [
+            json!({ "name": "any", "hosts": ["*"] }),
+            json!({ "name": "wild", "hosts": ["*.shop.test"] }),
+            json!({ "name": "deep", "hosts": ["*.eu.shop.test"] }),
+            json!({ "name": "exact", "hosts": ["WWW.shop.test"] }),
+        ];
+        for (host, name) in [
+            ("www.shop.test", "exact"),
+            ("a.shop.test", "wild"),
+            ("a.eu.shop.test", "deep"),
+            ("shop.test", "any"),
+            ("else.test", "any"),
+        ] {
+            assert_eq!(owner(&sites, host).as_deref(), Some(name), "{host}");
+        }
+        assert_eq!(owner(&sites[1..], "else.test"), None);
+    }
+
+    #[test]
+    fn a_url_is_taken_apart() {
+        let asked = Asked::read("https://WWW.shop.test:8443/a%20b?c=d").unwrap();
+        assert_eq!(asked.authority, "WWW.shop.test:8443");
+        assert_eq!((asked.host.as_str(), asked.target.as_str()), ("www.shop.test", "/a%20b?c=d"));
+        for bad in ["/a", "www.shop.test/a", "ftp://a/", "http://u:p@a/", "http://a b/"] {
+            assert!(Asked::read(bad).is_err(), "{bad}");
+        }
+    }
+}
