@@ -176,19 +176,24 @@ fn a_context_says_where_control_is_and_whom_to_trust() {
     assert_eq!(run(&["context", "use", "else"]).status.code(), Some(66));
 }
 
-#[test]
-fn explain_asks_the_nodes_and_says_what_each_cache_did() {
-    let (fake, origin) = (Fake::start(), Origin::start());
-    origin.on("/a", Answer::cacheable("hello", 60));
-    let edge = Node::edge(&NodeConfig::new("edge-1").site(Site::any(&origin.url())));
+/// A control that knows one edge, at these URLs, and the site `any`.
+fn knows(fake: &Fake, urls: &[String]) {
     let node = json!({
-        "name": "edge-1", "tier": "edge", "region": "eu", "urls": [edge.url()], "live": true,
+        "name": "edge-1", "tier": "edge", "region": "eu", "urls": urls, "live": true,
     });
     let site = json!({ "name": "any", "version": 3, "document": { "hosts": ["*"] } });
     fake.control.on("/v1/nodes", answer(&json!({ "items": [node], "next": null })));
     let sites = json!({ "items": [{ "name": "any", "hosts": ["*"] }], "next": null });
     fake.control.on("/v1/sites", answer(&sites));
     fake.control.on("/v1/sites/any", answer(&site));
+}
+
+#[test]
+fn explain_asks_the_nodes_and_says_what_each_cache_did() {
+    let (fake, origin) = (Fake::start(), Origin::start());
+    origin.on("/a", Answer::cacheable("hello", 60));
+    let edge = Node::edge(&NodeConfig::new("edge-1").site(Site::any(&origin.url())));
+    knows(&fake, &[edge.url()]);
     assert_eq!(edge.get(HOST, "/a").status, 200);
     let url = format!("http://{HOST}/a");
     let output = fake.run(&["explain", &url]);
@@ -202,13 +207,38 @@ fn explain_asks_the_nodes_and_says_what_each_cache_did() {
     ] {
         assert!(shown.contains(part), "{part} is missing in {shown}");
     }
-    let json: Value =
-        serde_json::from_str(&stdout(&fake.run(&["explain", &url, "--json"]))).expect("it is JSON");
+    let json = explained(&fake, &[&url]);
     assert_eq!(json["nodes"][0]["caches"][0]["cache"], "edge-1");
     assert_eq!(json["nodes"][0]["caches"][0]["hit"], true);
     assert_eq!(origin.fetches("/a"), 1);
     let unknown = fake.run(&["explain", &url, "--node", "edge-9"]);
     assert_eq!(unknown.status.code(), Some(66));
+}
+
+fn explained(fake: &Fake, arguments: &[&str]) -> Value {
+    let output = fake.run(&[&["explain", "--json"], arguments].concat());
+    serde_json::from_str(&stdout(&output)).expect("it is JSON")
+}
+
+/// Over TLS a node shows the certificate of the site, not of its own address.
+#[test]
+fn explain_asks_by_the_scheme_of_the_url() {
+    let (fake, origin, authority) = (Fake::start(), Origin::start(), Authority::new());
+    origin.on("/a", Answer::cacheable("hello", 60));
+    let config = NodeConfig::new("edge-1").certificate(&authority.issue(&[HOST]));
+    let edge = Node::edge(&config.site(Site::any(&origin.url())));
+    let ca = fake.home.path().join("ca.pem");
+    fs::write(&ca, authority.pem()).expect("a file");
+    let (ca, url) = (ca.display().to_string(), format!("https://{HOST}/a"));
+    knows(&fake, &[edge.url(), format!("https://{}", edge.https())]);
+    let json = explained(&fake, &[&url, "--ca-file", &ca]);
+    let node = &json["nodes"][0];
+    assert_eq!((&node["status"], &node["note"]), (&json!(200), &Value::Null), "{node}");
+    assert!(node["url"].as_str().is_some_and(|url| url.starts_with("https://")), "{node}");
+    knows(&fake, &[edge.url()]);
+    let json = explained(&fake, &[&url]);
+    let note = json["nodes"][0]["note"].as_str().unwrap_or_default();
+    assert!(note.contains("it has no https:// address"), "{json}");
 }
 
 #[test]

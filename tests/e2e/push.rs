@@ -2,7 +2,10 @@
 //! removed unasked, and what broke off goes on.
 
 use crate::client_support::{Fake, push, stderr, stdout};
+use rustix::process::{Pid, Signal, kill_process};
+use selvedge_tests::{Answer, Gate};
 use serde_json::{Value, json};
+use std::process::Stdio;
 
 /// The digests of `one` and `two`.
 const ONE: &str = "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed";
@@ -115,6 +118,24 @@ fn a_later_push_goes_on_where_an_earlier_one_gave_up() {
     assert_eq!(begun, 1, "the upload of the first run was taken up");
     let last = fake.control.requests_for("/v1/sites/docs/uploads/u0").pop().expect("a piece");
     assert_eq!((last.header("upload-offset"), last.body_length), (Some("200000"), 300_000));
+}
+
+#[test]
+fn an_interrupted_push_has_published_nothing() {
+    let fake = Fake::with_docs();
+    let folder = fake.folder(&[("a", b"one"), ("b", b"two")]);
+    let gate = Gate::shut();
+    let blob = format!("/v1/sites/docs/blobs/{TWO}");
+    fake.control.on(&blob, Answer::new(201).gate(&gate));
+    let folder = folder.display().to_string();
+    let mut command = fake.command(&["push", &folder, "--site", "docs"]);
+    command.env("SELVEDGE_CONTROL", fake.control.url()).env("SELVEDGE_TOKEN", "secret");
+    let mut child = command.stderr(Stdio::null()).spawn().expect("it starts");
+    assert!(gate.reached_by(1));
+    kill_process(Pid::from_child(&child), Signal::INT).expect("it runs");
+    assert!(!child.wait().expect("it ends").success());
+    gate.open();
+    assert!(fake.state().published.is_empty() && fake.state().objects.is_empty());
 }
 
 #[test]

@@ -78,6 +78,8 @@ struct Report {
     caches: Vec<Member>,
     /// Keys of the site that lead to it, as far as the answer shows.
     rules: Vec<String>,
+    /// Why it may not be what a client of that URL gets.
+    note: Option<String>,
     error: Option<String>,
 }
 
@@ -183,6 +185,7 @@ async fn ask(
         fields: BTreeMap::new(),
         caches: Vec::new(),
         rules: Vec::new(),
+        note: None,
         error: Some("it has no URL".to_owned()),
     };
     let mut call = Call::new(Method::HEAD, asked.target.as_str());
@@ -192,18 +195,21 @@ async fn ask(
             .ok_or_else(|| Fault::usage(format!("{field:?} is not `Name: value`")))?;
         call = call.any_field(name.trim(), value.trim())?;
     }
-    for url in node["urls"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        // A node that believes us keeps apart what came by another scheme, as for a client.
-        let says = |call: Call| match url.split_once("://") {
-            Some((scheme, _)) if scheme != asked.scheme => {
-                call.field("x-forwarded-proto", asked.scheme.as_str())
-            }
-            _ => call,
-        };
-        match session.api.ask_node(url, &asked.authority, &asked.host, &says(call.clone())).await {
+    let is_other = |url: &str| !url.starts_with(&format!("{}://", asked.scheme));
+    let urls = node["urls"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let mut urls: Vec<&str> = urls.collect();
+    // As a client would ask it, if it can be asked so.
+    urls.sort_by_key(|url| is_other(url));
+    for url in urls {
+        let mut call = call.clone();
+        if is_other(url) {
+            call = call.field("x-forwarded-proto", asked.scheme.as_str());
+        }
+        match session.api.ask_node(url, &asked.authority, &asked.host, &call).await {
             Ok(answer) => {
                 report.url = Some(url.to_owned());
                 report.error = None;
+                report.note = is_other(url).then(|| other_scheme(&asked.scheme));
                 report.take(answer.status, &answer.headers, document, asked.query.as_deref());
                 break;
             }
@@ -211,6 +217,13 @@ async fn ask(
         }
     }
     Ok(report)
+}
+
+fn other_scheme(scheme: &str) -> String {
+    format!(
+        "it has no {scheme}:// address: unless it trusts this one (listen.trust), it takes the \
+         request for one of the other scheme, which has another key"
+    )
 }
 
 impl Report {
@@ -249,6 +262,9 @@ fn shown(args: &ExplainArgs, site: Option<&Value>, reports: &[Report]) -> String
         }
         if let Some(error) = &report.error {
             out.push_str(&format!("  not asked: {}\n", plain(error)));
+        }
+        if let Some(note) = &report.note {
+            out.push_str(&format!("  note: {note}\n"));
         }
         // As a client meets them: the node that was asked is the last of the field.
         for member in report.caches.iter().rev() {
