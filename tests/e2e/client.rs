@@ -141,7 +141,7 @@ fn a_prefetch_is_followed_to_its_end() {
 #[test]
 fn a_secret_is_alone_on_standard_output() {
     let fake = Fake::start();
-    let token = json!({ "id": "t1", "token": "sv_1234", "expires_at": "2027-01-01T00:00:00Z" });
+    let token = json!({ "id": "t1", "token": "sv_1234", "expires_ms": 1_800_000_000_000_i64 });
     fake.control.on("/v1/tokens", answer(&token));
     fake.control.on("/v1/join-tokens", answer(&token));
     let args = ["token", "create", "--name", "ci", "--scope", "push,purge", "--site", "docs"];

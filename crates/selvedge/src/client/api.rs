@@ -294,6 +294,11 @@ impl Api {
         }
         let after = answer.field(RETRY_AFTER.as_str()).and_then(|text| text.parse().ok());
         let fault = Fault::of_answer(answer.status, &answer.body, after.map(Duration::from_secs));
+        let id = answer.field("x-request-id").filter(|_| answer.status.is_server_error());
+        let fault = match id {
+            Some(id) => fault.with_hint(&format!("control's log has it as request {id}")),
+            None => fault,
+        };
         Err(match answer.status {
             StatusCode::UNAUTHORIZED if self.authorization.is_none() => {
                 fault.with_hint("give a token: --token-file FILE, SELVEDGE_TOKEN, or a context")

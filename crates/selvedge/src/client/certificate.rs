@@ -67,7 +67,7 @@ fn show(value: &Value) -> String {
     Table::pairs(&[
         ("site", cell(&value["site"])),
         ("names", cell(&value["names"])),
-        ("until", moment(&value["not_after"])),
+        ("until", moment(value, "not_after")),
         ("revision", cell(&value["revision"])),
     ])
 }

@@ -101,7 +101,10 @@ impl Fault {
         let problem = serde_json::from_slice::<Value>(body).ok().filter(Value::is_object);
         let text = problem.as_ref().and_then(problem_text);
         let text = text.unwrap_or_else(|| format!("control answered {status}"));
-        let mut fault = Self::new(kind_of(status), text);
+        let word = problem.as_ref().and_then(|problem| problem.get("type")?.as_str());
+        let is_full = word.is_some_and(|word| word.ends_with("/quota-exceeded"));
+        let kind = if is_full { Kind::Unavailable } else { kind_of(status) };
+        let mut fault = Self::new(kind, text);
         fault.0.status = Some(status);
         fault.0.problem = problem;
         fault.0.after = after;
@@ -162,7 +165,7 @@ fn kind_of(status: StatusCode) -> Kind {
     }
 }
 
-/// `title: detail`, a line for each fault, and the id under which control's log has it.
+/// `title: detail`, and a line for each fault.
 fn problem_text(problem: &Value) -> Option<String> {
     let part = |name: &str| problem.get(name).and_then(Value::as_str).filter(|it| !it.is_empty());
     let mut text = match (part("title"), part("detail")) {
@@ -175,9 +178,6 @@ fn problem_text(problem: &Value) -> Option<String> {
         let fault = fault.as_str().map_or_else(|| fault.to_string(), str::to_owned);
         text.push_str("\n  ");
         text.push_str(&fault);
-    }
-    if let Some(id) = part("request_id") {
-        text.push_str(&format!("\n  (request {id})"));
     }
     Some(text)
 }
@@ -210,12 +210,14 @@ mod tests {
 
     #[test]
     fn problem_details_are_shown_with_every_fault() {
-        let body = br#"{"title": "Invalid site", "detail": "2 faults", "request_id": "r1",
+        let body = br#"{"title": "Invalid site", "detail": "2 faults",
                         "faults": ["hosts: missing", "ttl_default: no unit"]}"#;
         let fault = Fault::of_answer(StatusCode::UNPROCESSABLE_ENTITY, body, None);
-        let text =
-            "Invalid site: 2 faults\n  hosts: missing\n  ttl_default: no unit\n  (request r1)";
+        let text = "Invalid site: 2 faults\n  hosts: missing\n  ttl_default: no unit";
         assert_eq!(fault.to_string(), text);
+        let body = br#"{"type": "/problems/quota-exceeded", "title": "Full"}"#;
+        let fault = Fault::of_answer(StatusCode::FORBIDDEN, body, None);
+        assert_eq!(fault.exit_code(), 69, "the token is not to blame");
         let fault = Fault::of_answer(StatusCode::BAD_REQUEST, b"<html>", None);
         assert_eq!(fault.to_string(), "control answered 400 Bad Request");
     }

@@ -54,7 +54,7 @@ pub(crate) enum Verb {
     /// How control and the nodes are
     #[command(after_help = "Example:\n  selvedge status --json | jq .nodes.live")]
     Status(status::StatusArgs),
-    /// Who changed what and when, the newest last
+    /// Who changed what and when, the newest first
     #[command(after_help = "Example:\n  selvedge audit --limit 20")]
     Audit(status::AuditArgs),
     /// Ask the nodes for a URL, and say what each tier did and why

@@ -90,7 +90,7 @@ pub(super) async fn run(session: &Session, command: &NodeCommand) -> Result<(), 
             let answer = session.api.call(&call).await?;
             let value = answer.json()?;
             if !session.json {
-                let (id, until) = (cell(&value["id"]), moment(&value["expires_at"]));
+                let (id, until) = (cell(&value["id"]), moment(&value, "expires"));
                 process::say(&format!("{id}, until {until}, for {uses}; it is not shown again"));
             }
             session.show(&answer, |value| cell(&value["token"]))
@@ -156,9 +156,10 @@ fn show(node: &Value) -> String {
         ("intent", cell(&node["intent"])),
         ("live", cell(&node["live"])),
         ("ready", cell(&node["ready"])),
+        ("why not", cell(&node["why"])),
         ("applied", cell(&node["applied"])),
         ("behind", cell(&node["behind"])),
-        ("seen", moment(&node["seen_at"])),
+        ("seen", moment(node, "seen")),
         ("version", cell(&node["version"])),
         ("requests/s", per_second(&node["load"]["requests_per_s"])),
         ("connections", cell(&node["load"]["connections"])),

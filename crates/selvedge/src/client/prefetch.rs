@@ -201,7 +201,7 @@ fn jobs(items: &[Value]) -> Table {
             cell(&job["done"]),
             cell(&job["failed"]),
             size(&job["bytes"]),
-            moment(&job["created_at"]),
+            moment(job, "created"),
         ]);
     }
     table

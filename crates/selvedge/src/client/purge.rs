@@ -45,10 +45,20 @@ pub(crate) struct PurgeArgs {
     /// Let it become stale rather than gone: it is served while a fresh one is fetched
     #[arg(long)]
     soft: bool,
-    /// Wait until every live node has applied it, so long at most [default: 10s]
+    /// Wait until every live node has applied it, 60s at most [default: 10s]
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true,
-          default_missing_value = "10s", value_parser = selvedge_config::duration)]
+          default_missing_value = "10s", value_parser = wait_of)]
     wait: Option<Duration>,
+}
+
+/// How long control waits at most.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+fn wait_of(text: &str) -> Result<Duration, String> {
+    match selvedge_config::duration(text)? {
+        wait if wait.is_zero() || wait > WAIT_MAX => Err("control waits 1ms to 60s".to_owned()),
+        wait => Ok(wait),
+    }
 }
 
 /// Does what `purge` was asked for.
@@ -111,10 +121,12 @@ fn shown(args: &PurgeArgs, value: &Value) -> String {
     let word = if args.soft { "made stale" } else { "purged" };
     let revision = cell(&value["revision"]);
     let mut out = format!("{} {word} (revision {revision})\n", count(number, "target"));
-    for (name, list) in
-        [("applied", value.pointer("/acks/applied")), ("not yet", value.pointer("/acks/missing"))]
-    {
-        if let Some(list) = list {
+    for (name, list) in [
+        ("applied", value.pointer("/acks/applied")),
+        ("not yet", value.pointer("/acks/missing")),
+        ("away, will do so before it serves", value.pointer("/acks/away")),
+    ] {
+        if let Some(list) = list.filter(|list| list.as_array().is_none_or(|it| !it.is_empty())) {
             out.push_str(&format!("{name}: {}\n", cell(list)));
         }
     }
@@ -153,6 +165,7 @@ mod tests {
 
     #[test]
     fn what_could_mean_more_than_was_meant_is_refused() {
+        assert!(read(&["--everything", "--wait=2m"]).is_err());
         for words in
             [&[][..], &["--site", "s"], &["--tag", "t"], &["--all"], &["--everything", "http://a/"]]
         {

@@ -307,7 +307,7 @@ fn list(items: &[Value]) -> Table {
             cell(&item["name"]),
             cell(&item["version"]),
             cell(&item["revision"]),
-            moment(&item["updated_at"]),
+            moment(item, "updated"),
             cell(&item["hosts"]),
         ]);
     }
@@ -321,7 +321,7 @@ fn show(site: &Value) -> String {
         cell(&site["name"]),
         cell(&site["version"]),
         cell(&site["revision"]),
-        moment(&site["updated_at"])
+        moment(site, "updated")
     )
 }
 
@@ -332,7 +332,7 @@ fn versions(items: &[Value]) -> Table {
         table.row(vec![
             cell(&item["version"]),
             cell(&item["revision"]),
-            moment(&item["updated_at"]),
+            moment(item, "updated"),
             cell(&item["by"]),
             if removed { "removed".to_owned() } else { String::new() },
         ]);

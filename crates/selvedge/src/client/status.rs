@@ -72,7 +72,7 @@ fn table(items: &[Value]) -> Table {
         };
         table.row(vec![
             cell(&item["revision"]),
-            moment(&item["at"]),
+            moment(item, "at"),
             cell(&item["by"]),
             cell(&item["from"]),
             what,

@@ -78,11 +78,12 @@ pub(super) fn cell(value: &Value) -> String {
     }
 }
 
-/// A moment: text as it is, a number as seconds since 1970, shown in UTC.
-pub(super) fn moment(value: &Value) -> String {
-    let Some(seconds) = value.as_i64() else { return cell(value) };
-    // Nobody means the year 5000: these are milliseconds.
-    let seconds = if seconds > 100_000_000_000 { seconds / 1000 } else { seconds };
+/// A moment in UTC: of `updated` it is the member `updated_ms` or `updated_s`, counted from 1970.
+pub(super) fn moment(of: &Value, name: &str) -> String {
+    let number = |unit: &str| of.get(format!("{name}_{unit}")).and_then(Value::as_i64);
+    let Some(seconds) = number("ms").map(|ms| ms.div_euclid(1000)).or_else(|| number("s")) else {
+        return "-".to_owned();
+    };
     let mut out = Vec::new();
     selvedge_telemetry::write_rfc3339_ms(&mut out, seconds, 0);
     String::from_utf8_lossy(&out).replace(".000Z", "Z")
@@ -128,9 +129,9 @@ mod tests {
         assert_eq!(cell(&json!(null)), "-");
         assert_eq!(cell(&json!(["a", "b"])), "a,b");
         assert_eq!(cell(&json!(true)), "yes");
-        assert_eq!(moment(&json!(0)), "1970-01-01T00:00:00Z");
-        assert_eq!(moment(&json!(1_795_000_000_000_i64)), moment(&json!(1_795_000_000)));
-        assert_eq!(moment(&json!("today")), "today");
+        assert_eq!(moment(&json!({ "at_ms": 1999 }), "at"), "1970-01-01T00:00:01Z");
+        assert_eq!(moment(&json!({ "at_s": 1_795_000_000 }), "at"), "2026-11-18T11:06:40Z");
+        assert_eq!(moment(&json!({ "at_ms": null }), "at"), "-");
         assert_eq!(size(&json!(2048)), "2.0 KiB");
         assert_eq!(count(1, "file") + &count(0, "node"), "1 file0 nodes");
     }

@@ -83,15 +83,20 @@ pub(super) async fn run(session: &Session, command: &TokenCommand) -> Result<(),
 }
 
 fn list(items: &[Value]) -> Table {
-    let mut table = Table::new(&["id", "name", "scopes", "sites", "expires"]);
+    let mut table = Table::new(&["id", "name", "kind", "scopes", "sites", "expires"]);
     for token in items {
-        let sites = if token["sites"].is_null() { "all".to_owned() } else { cell(&token["sites"]) };
+        let is_api = token["scopes"].as_array().is_some_and(|scopes| !scopes.is_empty());
+        let sites = match token["sites"].is_null() {
+            true if is_api => "all".to_owned(),
+            _ => cell(&token["sites"]),
+        };
         table.row(vec![
             cell(&token["id"]),
             cell(&token["name"]),
+            cell(&token["kind"]),
             cell(&token["scopes"]),
             sites,
-            moment(&token["expires_at"]),
+            moment(token, "expires"),
         ]);
     }
     table

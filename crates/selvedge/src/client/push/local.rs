@@ -43,7 +43,7 @@ pub(super) fn walk(root: &Path, prefix: &str) -> Result<Walk, Fault> {
     let meta = fs::metadata(root).map_err(failed)?;
     let mut walk = Walk::default();
     if !meta.is_dir() {
-        let name = root.file_name().and_then(|name| name.to_str()).ok_or_else(|| not_utf8(root))?;
+        let name = name_of(root)?;
         let path = format!("{prefix}{}", escape::path(name));
         walk.found.push(Found { file: root.to_path_buf(), path, bytes: meta.len() });
         return Ok(walk);
@@ -70,8 +70,7 @@ impl Walk {
         let failed = |error: io::Error| Fault::file(folder, &error);
         for entry in fs::read_dir(folder).map_err(failed)? {
             let file = entry.map_err(failed)?.path();
-            let name = file.file_name().and_then(|name| name.to_str());
-            let name = name.ok_or_else(|| not_utf8(&file))?;
+            let name = name_of(&file)?;
             let is_dotted = is_dotted || name.starts_with('.');
             let path = format!("{prefix}{}", escape::path(name));
             let meta = self.look(real_root, &file)?;
@@ -113,8 +112,18 @@ impl Walk {
     }
 }
 
-fn not_utf8(file: &Path) -> Fault {
-    Fault::usage(format!("{}: the name is not UTF-8, so it has no URL", file.display()))
+/// The name of a file, if a URL can have it: readers disagree on what a backslash or a control
+/// character in a path means, so control takes none.
+fn name_of(file: &Path) -> Result<&str, Fault> {
+    let shown = file.display();
+    let name = file.file_name().and_then(|name| name.to_str());
+    let name = name
+        .ok_or_else(|| Fault::usage(format!("{shown}: the name is not UTF-8, so it has no URL")))?;
+    if name.contains(|c: char| c.is_control() || c == '\\') {
+        let why = "the name has a backslash or a control character, so it has no URL";
+        return Err(Fault::usage(format!("{file:?}: {why}")));
+    }
+    Ok(name)
 }
 
 /// Reads every file and digests it, several at a time.
@@ -218,6 +227,9 @@ mod tests {
         fs::remove_file(folder.path().join("loop")).unwrap();
         fs::write(folder.path().join(std::ffi::OsStr::from_bytes(b"\xff")), "").unwrap();
         assert_eq!(walk(folder.path(), "/").unwrap_err().exit_code(), 64);
+        fs::remove_file(folder.path().join(std::ffi::OsStr::from_bytes(b"\xff"))).unwrap();
+        fs::write(folder.path().join("a\\b"), "").unwrap();
+        assert!(walk(folder.path(), "/").unwrap_err().to_string().contains("backslash"));
         assert_eq!(walk(&folder.path().join("gone"), "/").unwrap_err().exit_code(), 66);
     }
 

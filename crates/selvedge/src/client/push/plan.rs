@@ -73,7 +73,11 @@ impl Plan {
             }
         }
         if surplus == Surplus::Remove {
-            let surplus = there.keys().filter(|path| !ours.contains(**path));
+            // Control publishes a folder with its index, and takes it away with it.
+            let comes_with_index =
+                |path: &str| path.ends_with('/') && ours.contains(&format!("{path}index.html"));
+            let surplus =
+                there.keys().filter(|path| !ours.contains(**path) && !comes_with_index(path));
             plan.remove = surplus.map(|path| (*path).to_owned()).collect();
         }
         plan
@@ -138,6 +142,14 @@ mod tests {
         let plan = Plan::new(here(), &there, &Fields::default(), Surplus::Remove);
         assert_eq!(plan.remove, ["/old"]);
         assert!(Plan::new(here(), &there, &Fields::default(), Surplus::Keep).is_empty());
+    }
+
+    #[test]
+    fn a_folder_stays_as_long_as_its_index() {
+        let there = [remote("/", "1"), remote("/index.html", "1"), remote("/old/", "2")];
+        let here = vec![local("/index.html", "1")];
+        let plan = Plan::new(here, &there, &Fields::default(), Surplus::Remove);
+        assert_eq!(plan.remove, ["/old/"]);
     }
 
     #[test]
