@@ -263,3 +263,18 @@ fn every_verb_is_completed_and_has_an_example() {
         assert!(help.contains("Example"), "{verb}: {help}");
     }
 }
+
+#[test]
+fn the_audit_log_is_read_from_its_end() {
+    let fake = Fake::start();
+    let line = |revision: u64| json!({ "revision": revision, "by": "t1 (ci)", "what": "a purge" });
+    fake.control.on_fn("/v1/audit", move |req, _| match req.target.contains("after=8") {
+        false => answer(&json!({ "items": [line(9), line(8)], "next": "8" })),
+        true => answer(&json!({ "items": [line(7)], "next": null })),
+    });
+    let output = fake.run(&["audit", "--limit", "3", "--before", "10"]);
+    let shown = stdout(&output);
+    assert_eq!(shown.lines().count(), 4, "{shown}{}", stderr(&output));
+    let first = fake.control.requests_for("/v1/audit").remove(0);
+    assert_eq!(first.target, "/v1/audit?after=10&limit=3");
+}

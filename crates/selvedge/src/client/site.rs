@@ -315,7 +315,9 @@ fn list(items: &[Value]) -> Table {
 }
 
 fn show(site: &Value) -> String {
-    let document = toml::to_string(&site["document"]).unwrap_or_default();
+    let document = &site["document"];
+    // What TOML cannot hold, such as null, JSON can.
+    let document = toml::to_string(document).unwrap_or_else(|_| format!("{document:#}\n"));
     format!(
         "# {}, version {}, revision {}, {}\n{document}",
         cell(&site["name"]),

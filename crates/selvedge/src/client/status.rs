@@ -3,8 +3,7 @@
 use super::fault::Fault;
 use super::table::{Table, cell, moment, size};
 use super::{Common, Session};
-use crate::process;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// What `status` needs.
 #[derive(Debug, clap::Args)]
@@ -21,9 +20,9 @@ pub(crate) struct AuditArgs {
     /// Entries at most
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
-    /// Only after this revision
+    /// Only what was before this revision
     #[arg(long, value_name = "REVISION")]
-    after: Option<u64>,
+    before: Option<u64>,
 }
 
 /// Shows how control and the nodes are.
@@ -52,13 +51,10 @@ pub(super) async fn run(session: &Session) -> Result<(), Fault> {
 
 /// Shows who changed what.
 pub(super) async fn audit(session: &Session, args: &AuditArgs) -> Result<(), Fault> {
-    let after = args.after.map(|after| after.to_string());
-    let pairs = [("after", after.as_deref())];
+    // The list begins with the newest, so what comes after a revision in it is older.
+    let before = args.before.map(|before| before.to_string());
+    let pairs = [("after", before.as_deref())];
     let items = session.api.list("/v1/audit", &pairs, Some(args.limit)).await?;
-    if session.json {
-        process::print(&json!({ "items": items }).to_string());
-        return Ok(());
-    }
     session.show_list(&items, table, "nothing was changed");
     Ok(())
 }
