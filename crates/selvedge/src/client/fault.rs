@@ -169,7 +169,7 @@ fn kind_of(status: StatusCode) -> Kind {
 fn problem_text(problem: &Value) -> Option<String> {
     let part = |name: &str| problem.get(name).and_then(Value::as_str).filter(|it| !it.is_empty());
     let mut text = match (part("title"), part("detail")) {
-        (Some(title), Some(detail)) => format!("{title}: {detail}"),
+        (Some(title), Some(detail)) => format!("{}: {detail}", title.trim_end_matches('.')),
         (Some(only), None) | (None, Some(only)) => only.to_owned(),
         (None, None) => return None,
     };
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn problem_details_are_shown_with_every_fault() {
-        let body = br#"{"title": "Invalid site", "detail": "2 faults",
+        let body = br#"{"title": "Invalid site.", "detail": "2 faults",
                         "faults": ["hosts: missing", "ttl_default: no unit"]}"#;
         let fault = Fault::of_answer(StatusCode::UNPROCESSABLE_ENTITY, body, None);
         let text = "Invalid site: 2 faults\n  hosts: missing\n  ttl_default: no unit";
