@@ -46,6 +46,7 @@ pub mod query;
 pub mod range;
 pub mod reason;
 pub mod reuse;
+pub mod ring;
 pub mod site;
 pub mod status;
 pub mod storable;

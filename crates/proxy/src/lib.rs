@@ -30,7 +30,6 @@ mod request_id;
 mod rescue;
 mod resource;
 mod revision;
-mod ring;
 mod route;
 mod slice_reader;
 mod slices;

@@ -10,8 +10,8 @@
 //! names it.
 
 use crate::health::{Health, HealthRules};
-use crate::ring::{self, Ring};
 use selvedge_net::{Deadlines, Target};
+use selvedge_policy::ring::{self, Ring};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

@@ -16,7 +16,7 @@ const POINTS_PER_MEMBER: u32 = 128;
 
 /// A ring over members known by their index.
 #[derive(Debug, Default)]
-pub(crate) struct Ring {
+pub struct Ring {
     /// (position, member), sorted by position.
     points: Vec<(u64, u16)>,
     members: usize,
@@ -24,7 +24,7 @@ pub(crate) struct Ring {
 
 impl Ring {
     /// Builds the ring of members named by their addresses.
-    pub(crate) fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         let mut points = Vec::new();
         let mut members = 0;
         for (member, name) in names.into_iter().take(usize::from(u16::MAX)).enumerate() {
@@ -39,7 +39,7 @@ impl Ring {
 
     /// The members in the order in which they should be asked for `full_key`: the owner first, then
     /// those that would own the key if the ones before were gone.
-    pub(crate) fn order(&self, full_key: &[u8]) -> Vec<usize> {
+    pub fn order(&self, full_key: &[u8]) -> Vec<usize> {
         let mut order = Vec::with_capacity(self.members);
         if self.points.is_empty() {
             return order;
@@ -62,7 +62,7 @@ impl Ring {
 /// Moves members that carry more than their bounded share behind those that do not, keeping the
 /// order otherwise. `loads` holds the requests in flight of every member; the bound for each is
 /// `factor` times the mean, counting the request about to be sent.
-pub(crate) fn bound_load(order: &mut Vec<usize>, loads: &[usize], factor: f64) {
+pub fn bound_load(order: &mut Vec<usize>, loads: &[usize], factor: f64) {
     if order.len() < 2 {
         return;
     }
