@@ -3,11 +3,13 @@
 //! what the node counted, so that a right answer for a wrong reason fails.
 
 mod caching;
+mod cdn;
 mod client;
 mod client_support;
 mod coherence;
 mod collapse;
 mod control;
+mod control_faults;
 mod crash;
 mod cutting;
 mod disk;

@@ -5,6 +5,7 @@
 //! with a bounded patience ([`eventually`]). Every socket is bound to port 0 on loopback.
 
 pub mod answer;
+pub mod api;
 pub mod client;
 pub mod config;
 pub mod control;

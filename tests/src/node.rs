@@ -65,6 +65,13 @@ impl Node {
         Self::start("parent", config, None)
     }
 
+    /// Starts a control.
+    #[must_use]
+    #[track_caller]
+    pub fn control(config: &NodeConfig) -> Self {
+        Self::start("control", config, None)
+    }
+
     /// Starts an edge that may hold this many files open.
     #[must_use]
     #[track_caller]

@@ -21,6 +21,7 @@ pub(crate) fn check(config: &Config, cx: &mut Context<'_>) {
     peers(config, cx);
     limits(config, cx);
     control(config, cx);
+    data(config, cx);
     sites(config, cx);
     for (index, site) in config.sites.iter().enumerate() {
         let path = |key: &str| format!("site[{index}].{key}");
@@ -242,8 +243,20 @@ fn control(config: &Config, cx: &mut Context<'_>) {
     }
 }
 
+fn data(config: &Config, cx: &mut Context<'_>) {
+    if config.data.folder.is_some() && !(config.sites.is_empty() && config.control.url.is_none()) {
+        cx.conflict(
+            &["data.folder", "data"],
+            "makes this a control plane, which serves no site and follows nobody".to_owned(),
+            "[data] without [[site]] and [control]",
+        );
+    }
+}
+
 fn sites(config: &Config, cx: &mut Context<'_>) {
-    if config.sites.is_empty() && config.control.url.is_none() && !cx.is_faulty("control.url") {
+    let has_none = config.sites.is_empty() && config.control.url.is_none();
+    let is_control = config.data.folder.is_some() || cx.is_faulty("data.folder");
+    if has_none && !is_control && !cx.is_faulty("control.url") {
         cx.conflict(
             &["site"],
             "there is no site to serve".to_owned(),

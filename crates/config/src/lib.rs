@@ -38,6 +38,7 @@ pub use host::{HostName, HostPattern, HostPort};
 pub use key::{Absence, Apply, Key, Kind, Section, Shape, Side};
 pub use keys::SECTIONS;
 pub use keys::control::Control;
+pub use keys::data::Data;
 pub use keys::limits::Limits;
 pub use keys::node::{Admin, Cache, Certificate, Listen, Log, Node};
 pub use keys::purge::Purge;
@@ -85,6 +86,8 @@ pub struct Config {
     pub upstream: Upstream,
     /// `[control]`.
     pub control: Control,
+    /// `[data]`.
+    pub data: Data,
     /// Each `[[site]]`, in the order of the file.
     pub sites: Vec<Arc<Site>>,
     /// `[limits]`.
@@ -125,6 +128,7 @@ pub fn parse(text: &str, origin: &str, profile: Profile) -> Result<Config, Fault
         certificates: read::many(root, &mut cx, &Certificate::SECTION, Certificate::read),
         upstream: read::one(root, &mut cx, &Upstream::SECTION, Upstream::read),
         control: read::one(root, &mut cx, &Control::SECTION, Control::read),
+        data: read::one(root, &mut cx, &Data::SECTION, Data::read),
         sites: read::many(root, &mut cx, &Site::SECTION, |table| Arc::new(Site::read(table))),
         limits: read::one(root, &mut cx, &Limits::SECTION, Limits::read),
         log: read::one(root, &mut cx, &Log::SECTION, Log::read),
@@ -146,6 +150,7 @@ impl Config {
         self.cache.restart_needed(&other.cache, &mut needed);
         self.upstream.restart_needed(&other.upstream, &mut needed);
         self.control.restart_needed(&other.control, &mut needed);
+        self.data.restart_needed(&other.data, &mut needed);
         self.limits.restart_needed(&other.limits, &mut needed);
         self.log.restart_needed(&other.log, &mut needed);
         for (own, theirs) in self.certificates.iter().zip(&other.certificates) {

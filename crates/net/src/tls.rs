@@ -211,6 +211,16 @@ impl Certificates {
         self.shared.names.load().expiries.clone()
     }
 
+    /// The names they are for, in order; a wildcard of one level as `*.name`.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let names = self.shared.names.load();
+        let wildcards = names.wildcard.keys().map(|name| format!("*.{name}"));
+        let mut all: Vec<String> = names.exact.keys().cloned().chain(wildcards).collect();
+        all.sort_unstable();
+        all
+    }
+
     /// Whether this chain and key could be put in place.
     ///
     /// # Errors

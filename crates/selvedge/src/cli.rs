@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Edge(RoleArgs),
     /// Run a parent: the cache that edges ask before anyone asks an origin
     Parent(RoleArgs),
+    /// Run control: what nodes follow, with the API for sites, content, purges and nodes
+    Control(RoleArgs),
     /// Run a whole CDN on loopback: a sample origin, a parent and an edge, until Ctrl-C
     Demo(DemoArgs),
     /// Show what a node has stored, and why it is or is not served
@@ -112,9 +114,21 @@ pub(crate) struct CheckArgs {
     /// The configuration file (TOML)
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Check it as this role's; they differ only in whom they trust when `listen.trust` is absent
-    #[arg(long, value_enum, default_value_t = crate::role::Role::Edge)]
-    pub(crate) role: crate::role::Role,
+    /// Check it as this role's; edge and parent differ only in whom they trust when
+    /// `listen.trust` is absent [default: control for a file with `[data]`, else edge]
+    #[arg(long, value_enum)]
+    pub(crate) role: Option<CheckAs>,
+}
+
+/// What a file may be checked as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum CheckAs {
+    /// The file of an edge
+    Edge,
+    /// The file of a parent
+    Parent,
+    /// The file of a control plane
+    Control,
 }
 
 /// What `demo` needs.

@@ -6,6 +6,7 @@ mod admin;
 mod cache;
 mod cli;
 mod client;
+mod control;
 mod demo;
 mod follow;
 mod look;
@@ -47,12 +48,12 @@ fn run(command: Command) -> Result<(), Problem> {
     match command {
         Command::Edge(args) => start::run(role::Role::Edge, &args),
         Command::Parent(args) => start::run(role::Role::Parent, &args),
+        Command::Control(args) => control::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Cache(args) => look::run(&args),
         Command::Client(verb) => Ok(client::run(&verb)?),
         Command::Check(args) => {
-            let prepared = prepare::prepare(&args.file, args.role, &prepare::Trusted::default())?;
-            process::print(&prepared.summary());
+            process::print(&check(&args)?);
             Ok(())
         }
         Command::Keys => {
@@ -67,4 +68,16 @@ fn run(command: Command) -> Result<(), Problem> {
             Ok(())
         }
     }
+}
+
+/// What there is to say of a configuration file that is well.
+fn check(args: &cli::CheckArgs) -> Result<String, Problem> {
+    let role = match args.role {
+        Some(cli::CheckAs::Control) => return control::check(&args.file),
+        None if control::is_control(&args.file) => return control::check(&args.file),
+        Some(cli::CheckAs::Parent) => role::Role::Parent,
+        Some(cli::CheckAs::Edge) | None => role::Role::Edge,
+    };
+    let prepared = prepare::prepare(&args.file, role, &prepare::Trusted::default())?;
+    Ok(prepared.summary())
 }

@@ -5,7 +5,7 @@ use crate::cache;
 use crate::cache::Cache;
 use crate::problem::Problem;
 use crate::role::Role;
-use selvedge_config::Config;
+use selvedge_config::{Config, Profile};
 use selvedge_net::{CertificatePem, Certificates, ClientTls, Clock, TlsError};
 use selvedge_proxy::{Followed, Node, Parts, Serving, Token, Trust};
 use selvedge_store::Store;
@@ -83,16 +83,8 @@ impl Trusted {
 /// Reads a configuration and the files it names, and checks that they can serve.
 pub(crate) fn prepare(file: &Path, role: Role, trusted: &Trusted) -> Result<Prepared, Problem> {
     trusted.refresh();
-    let text =
-        std::fs::read_to_string(file).map_err(|error| Problem::Read(file.to_owned(), error))?;
-    let config = selvedge_config::parse(&text, &file.display().to_string(), role.profile())?;
-    let folder = file.parent().map(Path::to_owned).unwrap_or_default();
-    let files = Files { folder };
-    let certificates = config
-        .certificates
-        .iter()
-        .map(|pair| certificate(&files, pair))
-        .collect::<Result<Vec<_>, TlsError>>()?;
+    let (config, files) = read_config(file, role.profile())?;
+    let certificates = certificates(&config, &files)?;
     let purge_token = config.purge.token_file.as_ref();
     let purge_token = purge_token.map(|file| token(&files.resolve(file))).transpose()?;
     let mut warnings = Vec::new();
@@ -109,6 +101,23 @@ pub(crate) fn prepare(file: &Path, role: Role, trusted: &Trusted) -> Result<Prep
     prepared.try_log()?;
     prepared.try_plan(trusted)?;
     Ok(prepared)
+}
+
+/// Reads a configuration file, and says where its relative paths begin.
+pub(crate) fn read_config(file: &Path, profile: Profile) -> Result<(Config, Files), Problem> {
+    let text =
+        std::fs::read_to_string(file).map_err(|error| Problem::Read(file.to_owned(), error))?;
+    let config = selvedge_config::parse(&text, &file.display().to_string(), profile)?;
+    let folder = file.parent().map(Path::to_owned).unwrap_or_default();
+    Ok((config, Files { folder }))
+}
+
+/// The certificates that a configuration names.
+pub(crate) fn certificates(
+    config: &Config,
+    files: &Files,
+) -> Result<Vec<CertificatePem>, TlsError> {
+    config.certificates.iter().map(|pair| certificate(files, pair)).collect()
 }
 
 impl Prepared {

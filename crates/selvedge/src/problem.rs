@@ -28,6 +28,10 @@ pub(crate) enum Problem {
     Tls(TlsError),
     /// The file with the token for purges holds none.
     NoToken(PathBuf),
+    /// The file is not that of a control plane.
+    NotControl(PathBuf),
+    /// The control plane cannot use its folder.
+    Control(selvedge_control::OpenError),
     /// A value can only change with a restart.
     Restart(Vec<&'static str>),
     /// An address is taken or not ours.
@@ -57,11 +61,12 @@ impl Problem {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Read(..) | Self::Config(_) | Self::Tls(_) => USAGE,
-            Self::NoToken(_) | Self::Restart(_) => USAGE,
+            Self::NoToken(_) | Self::Restart(_) | Self::NotControl(_) => USAGE,
             Self::Bind(BindError::NoCertificates) => USAGE,
             Self::Bind(_)
             | Self::Log(_)
             | Self::DiskInUse(..)
+            | Self::Control(_)
             | Self::State(_)
             | Self::System(..)
             | Self::NoAnswer(_)
@@ -82,6 +87,12 @@ impl fmt::Display for Problem {
             Self::NoToken(file) => {
                 write!(f, "{}: there is no token of printable ASCII in it", file.display())
             }
+            Self::NotControl(file) => write!(
+                f,
+                "{}: there is no `folder` in [data]: a control plane needs one",
+                file.display()
+            ),
+            Self::Control(error) => error.fmt(f),
             Self::Restart(keys) => write!(
                 f,
                 "only a restart can change {}; set it back, or restart the node",

@@ -1,10 +1,11 @@
 //! The roles. This is the only crate that knows the word: an edge and a parent are one program that
-//! differ in whom they trust by default, and in the next hop their configuration names.
+//! differ in whom they trust by default, and in the next hop their configuration names. Control is
+//! another program in the same binary.
 
 use selvedge_config::Profile;
 
 /// What a process is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     /// Faces the public.
     Edge,

@@ -33,15 +33,8 @@ const LOG_FLUSH: Duration = Duration::from_secs(5);
 
 /// Runs a role until it is told to end.
 pub(crate) fn run(role: Role, args: &RoleArgs) -> Result<(), Problem> {
-    if args.die_with_starter {
-        let signal = Some(rustix::process::Signal::TERM);
-        rustix::process::set_parent_process_death_signal(signal)
-            .map_err(|error| Problem::System("cannot watch the starting process", error.into()))?;
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Problem::System("cannot start", error))?;
+    die_with_starter(args)?;
+    let runtime = runtime()?;
     let signals = process::listen(&runtime)?;
     let trusted = Trusted::default();
     let prepared = prepare(&args.config, role, &trusted)?;
@@ -51,6 +44,22 @@ pub(crate) fn run(role: Role, args: &RoleArgs) -> Result<(), Problem> {
     process::raise_file_limit();
     let service = Service::start(role, args, prepared, trusted)?;
     runtime.block_on(service.watch(signals))
+}
+
+/// Lets this process end with the one that started it, if that is asked for.
+pub(crate) fn die_with_starter(args: &RoleArgs) -> Result<(), Problem> {
+    if args.die_with_starter {
+        let signal = Some(rustix::process::Signal::TERM);
+        rustix::process::set_parent_process_death_signal(signal)
+            .map_err(|error| Problem::System("cannot watch the starting process", error.into()))?;
+    }
+    Ok(())
+}
+
+/// What the main thread waits with.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Problem> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().map_err(|error| Problem::System("cannot start", error))
 }
 
 /// A node that serves.
@@ -261,7 +270,7 @@ fn say_addresses(server: &Server) {
 }
 
 /// Opens the side door: before all else, so that readiness can be asked for.
-fn open_side_door(address: SocketAddr, admin: Admin) -> Result<Running, Problem> {
+pub(crate) fn open_side_door(address: SocketAddr, admin: Admin) -> Result<Running, Problem> {
     let server = admin_server(address)?;
     for address in server.http_addresses() {
         process::say(&format!("listening admin {address}"));
@@ -274,7 +283,7 @@ async fn second_drain(signals: &mut Signals) {
     while signals.next().await != Wish::Drain {}
 }
 
-fn admin_server(address: SocketAddr) -> Result<Server, Problem> {
+pub(crate) fn admin_server(address: SocketAddr) -> Result<Server, Problem> {
     let settings = Settings {
         name: "admin".to_owned(),
         http: vec![address],
@@ -284,7 +293,7 @@ fn admin_server(address: SocketAddr) -> Result<Server, Problem> {
     Ok(Server::bind(settings)?)
 }
 
-fn settings(
+pub(crate) fn settings(
     config: &config::Config,
     certificates: Option<Certificates>,
     counters: &Arc<Counters>,
@@ -349,7 +358,7 @@ fn access_settings(config: &config::Config, files: &crate::prepare::Files) -> Ac
 }
 
 /// Makes the figures of the other crates part of the export.
-fn register(
+pub(crate) fn register(
     telemetry: &Arc<Telemetry>,
     counters: &Arc<Counters>,
     certificates: Option<&Certificates>,

@@ -2,6 +2,7 @@
 //! defaults and `configs/README.md` all come from these rows.
 
 pub(crate) mod control;
+pub(crate) mod data;
 pub(crate) mod limits;
 pub(crate) mod node;
 pub(crate) mod purge;
@@ -20,6 +21,7 @@ pub const SECTIONS: &[Section] = &[
     node::Certificate::SECTION,
     upstream::Upstream::SECTION,
     control::Control::SECTION,
+    data::Data::SECTION,
     site::Site::SECTION,
     limits::Limits::SECTION,
     node::Log::SECTION,

@@ -33,10 +33,12 @@ const LAYERS: &[(&str, &[&str])] = &[
             "selvedge-telemetry",
         ],
     ),
+    ("selvedge-control", &["selvedge-config", "selvedge-feed", "selvedge-net", "selvedge-policy"]),
     (
         "selvedge",
         &[
             "selvedge-config",
+            "selvedge-control",
             "selvedge-feed",
             "selvedge-net",
             "selvedge-node",
