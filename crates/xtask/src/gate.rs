@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::api;
 use crate::failure::Failure;
 use crate::node::{Build, cargo};
 use crate::process::Task;
@@ -20,6 +21,7 @@ const STEPS: &[Step] = &[
     Step { name: "lints", run: lints },
     Step { name: "build", run: || node::build(Build::Debug).map(drop) },
     Step { name: "tests", run: || run_cargo(&["test", "--locked", "--workspace"], 25) },
+    Step { name: "api", run: || api::run(&api::Options::default()) },
     Step { name: "conformance", run: || conformance::run(&conformance::Options::default()) },
     Step { name: "conformance, two tiers", run: || conformance::run(&conformance::two_tiers()) },
 ];

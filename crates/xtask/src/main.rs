@@ -4,6 +4,7 @@
 //! Everything it starts is a child of this process and ends with it; everything it writes is under
 //! `target/`, but for `gen` and `--bless`, which write the file they are named for.
 
+mod api;
 mod bench;
 mod conformance;
 mod crash;
@@ -46,6 +47,8 @@ enum Command {
     Gen,
     /// Run the http-cache-tests suite through an edge and compare with what is expected.
     Conformance(conformance::Options),
+    /// Try the API of control against its own description, with schemathesis.
+    Api(api::Options),
     /// Kill a node with a disk again and again under load, and judge all that it serves.
     ///
     /// Prints the seed; the same seed makes the same requests, kills and damage. Exit code 1 and
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
             Command::Tidy => tidy::run(),
             Command::Gen => generated::write(),
             Command::Conformance(options) => conformance::run(&options),
+            Command::Api(options) => api::run(&options),
             Command::Crash(options) => crash::run(&options),
             Command::Bench(options) => bench::run(&options),
         }

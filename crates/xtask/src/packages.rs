@@ -28,6 +28,7 @@ pub(crate) const FOR_TESTS: &[Package] = &[
     package("nodejs", "node"),
     package("npm", "npm"),
     package("util-linux", "setpriv"),
+    package("python3", "python3"),
 ];
 
 /// What the benchmarks need.
