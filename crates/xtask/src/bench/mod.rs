@@ -5,6 +5,7 @@
 //! `tests/bench/`; rounds alternate over the servers in one run; a figure is the median of its
 //! rounds; everything stays on loopback, bounded in count and time.
 
+mod control;
 mod hit;
 mod measure;
 mod peers;
@@ -75,6 +76,12 @@ const BENCHES: &[Bench] = &[
         about: "the disk tier: hits from disk against nginx and Traffic Server, cold reads, fill \
                 and engine against dd, start, index, replacement, purges",
         run: store::run,
+    },
+    Bench {
+        name: "control",
+        about: "how fast purges and changes are in force on 20 edges, a boot with 1,000 sites, \
+                pushes beside cp, the memory of followers",
+        run: control::run,
     },
     Bench {
         name: "slow",
