@@ -15,12 +15,12 @@ fn path(folder: &tempfile::TempDir) -> String {
 }
 
 /// Everything on loopback: it ends in the order in which it is written here.
-struct Cdn {
+pub(crate) struct Cdn {
     edge: Node,
     _parent: Node,
     control: Node,
-    api: Api,
-    origin: Origin,
+    pub(crate) api: Api,
+    pub(crate) origin: Origin,
     folders: Vec<tempfile::TempDir>,
 }
 
@@ -32,14 +32,18 @@ fn folder() -> tempfile::TempDir {
 fn follower(name: &str, control: &str, token: &str, state: &tempfile::TempDir) -> NodeConfig {
     let file = state.path().join("join.token");
     std::fs::write(&file, token).expect("the folder can be written");
+    // A node says by where it is reached: that must be known before it starts.
+    let address = selvedge_tests::tools::free_port();
     NodeConfig::new(name)
+        .set("listen", "http", vec![address.to_string()])
+        .set("control", "urls", vec![format!("http://{address}")])
         .set("control", "url", control)
         .set("control", "token_file", file.display().to_string())
         .set("control", "state", path(state))
 }
 
 impl Cdn {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folders: Vec<_> = (0..3).map(|_| folder()).collect();
         let origin = Origin::start();
         let control = Node::control(&control_config(&folders[0]));
@@ -58,9 +62,21 @@ impl Cdn {
         cdn
     }
 
+    pub(crate) fn control_url(&self) -> String {
+        self.control.url()
+    }
+
+    pub(crate) fn edge_url(&self) -> String {
+        self.edge.url()
+    }
+
+    pub(crate) fn token(&self) -> &str {
+        self.api.token()
+    }
+
     /// Waits until every node has applied everything, and says so.
     #[track_caller]
-    fn await_all(&self) {
+    pub(crate) fn await_all(&self) {
         let mut status = Value::Null;
         let all = eventually(|| {
             status = self.api.get("/v1/status");
@@ -223,11 +239,7 @@ fn a_prefetch_warms_the_parent_and_then_the_edges() {
     let origin = Origin::start();
     let control = Node::control(&control_config(&folders[0]));
     let api = Api::in_folder(&control, folders[0].path());
-    // A node names itself by where it is reached: that must be known before it starts.
-    let address = selvedge_tests::tools::free_port();
-    let config = follower("parent-1", &control.url(), &api.join_token(1), &folders[1])
-        .set("listen", "http", vec![address.to_string()])
-        .set("control", "urls", vec![format!("http://{address}")]);
+    let config = follower("parent-1", &control.url(), &api.join_token(1), &folders[1]);
     let parent = Node::parent(&config);
     let document = json!({ "name": "shop", "hosts": ["www.shop.test"], "origin": [origin.url()] });
     api.done("POST", "/v1/sites", &document);

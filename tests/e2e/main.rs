@@ -41,6 +41,7 @@ mod stale;
 mod support;
 mod tiers;
 mod tls;
+mod tour;
 mod upgrade;
 mod validation;
 mod vary;

@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 /// Now plus an offset, as an HTTP date.
@@ -155,10 +156,23 @@ fn open_to_all(path: &std::path::Path) {
     let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755));
 }
 
-/// A port nothing listens on. nginx cannot be told to choose one and say which; the gap between
-/// here and its start is the suite's only race, and a lost one is a failed start, not a wrong pass.
+/// A port that nothing listens on, for servers that must know theirs before they start. It is none
+/// that the kernel gives to those who ask for any, and each is given once by this process, so that
+/// nobody takes it before the server does.
 #[must_use]
 pub fn free_port() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().expect("a bound listener has an address")
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Suites that run side by side begin elsewhere.
+    let first = (std::process::id() % 40) as u16 * 250;
+    for _ in 0..PORTS.len() {
+        let number = (first + NEXT.fetch_add(1, Relaxed)) % PORTS.len() as u16;
+        let address = SocketAddr::from(([127, 0, 0, 1], PORTS.start + number));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+    panic!("no port of {PORTS:?} is free");
 }
+
+/// Below those that Linux gives by itself (`net.ipv4.ip_local_port_range`).
+const PORTS: std::ops::Range<u16> = 20_000..30_000;
