@@ -1,6 +1,7 @@
 //! All of it together: control, a parent and edges, as an operator runs them.
 
 use crate::support::becomes;
+use rustix::process::Signal;
 use selvedge_tests::api::Api;
 use selvedge_tests::{Answer, Node, NodeConfig, Origin, Response, eventually};
 use serde_json::{Value, json};
@@ -44,6 +45,11 @@ fn follower(name: &str, control: &str, token: &str, state: &tempfile::TempDir) -
 
 impl Cdn {
     pub(crate) fn start() -> Self {
+        Self::start_with(|config| config)
+    }
+
+    /// The same, with more in the configuration of both nodes.
+    fn start_with(more: impl Fn(NodeConfig) -> NodeConfig) -> Self {
         let folders: Vec<_> = (0..3).map(|_| folder()).collect();
         let origin = Origin::start();
         let control = Node::control(&control_config(&folders[0]));
@@ -208,6 +214,35 @@ fn a_node_that_was_away_during_a_purge_catches_up_before_it_is_ready() {
     assert_eq!(away.get("www.shop.test", "/a").text(), "new");
     cdn.control.kill();
     assert_eq!(away.get("www.shop.test", "/a").text(), "new");
+}
+
+/// Control is cut off: nodes say that they may miss purges, and go on serving. What was purged
+/// meanwhile is not served once they are ready again.
+#[test]
+fn nodes_that_are_cut_off_say_so_and_go_on() {
+    let mut cdn = Cdn::start_with(|config| config.set("control", "lag_max", "2s"));
+    cdn.site("shop", "www.shop.test", json!({ "origin": [cdn.origin.url()] }));
+    cdn.origin.on("/a", Answer::cacheable("old", 600));
+    assert_eq!(cdn.get("/a").text(), "old");
+    cdn.control.signal(Signal::STOP);
+    let readiness = || cdn.edge.admin_get("/readyz").text();
+    assert!(eventually(|| readiness().contains("control-lost")), "{}", readiness());
+    assert!(cdn.get("/a").is_hit("edge-1"), "it goes on serving");
+    // It waits in the queue of a control that does not run.
+    let purge = {
+        let api = cdn.api.clone();
+        std::thread::spawn(move || {
+            let wish = json!({ "urls": ["http://www.shop.test/a"] });
+            api.done("POST", "/v1/purge", &wish)
+        })
+    };
+    cdn.origin.on("/a", Answer::cacheable("new", 600));
+    cdn.control.signal(Signal::CONT);
+    purge.join().expect("it is purged");
+    cdn.await_all();
+    assert_eq!(cdn.edge.admin_get("/readyz").status, 200);
+    assert_eq!(cdn.get("/a").text(), "new");
+    cdn.control.kill();
 }
 
 /// Draining takes a node out of service without a failed request.

@@ -289,6 +289,11 @@ async fn document(
 
 /// The site that a document describes, or all that is wrong with it.
 pub(crate) fn checked(name: &str, document: &Value) -> Result<config::Site, Problem> {
+    let bytes = document.to_string().len();
+    if bytes > DOCUMENT_BYTES_MAX {
+        let detail = format!("the document has {bytes} bytes, {DOCUMENT_BYTES_MAX} may be");
+        return Err(Problem::new(Kind::TooLarge, detail));
+    }
     config::site_from_json(name, document).map_err(|faults| invalid_site(&faults))
 }
 

@@ -21,8 +21,12 @@ pub(crate) use saved::Saved;
 
 /// Versions of a site that are kept.
 const VERSIONS_MAX: usize = 100;
+/// Bytes of the documents of those.
+const VERSIONS_BYTES_MAX: usize = 1 << 20;
 /// Answers that are remembered for requests that come again.
 const ANSWERS_MAX: usize = 10_000;
+/// Bytes of those.
+const ANSWERS_BYTES_MAX: usize = 64 << 20;
 /// How long an answer is remembered.
 const ANSWER_MS: i64 = 24 * 3600 * 1000;
 
@@ -42,6 +46,7 @@ pub(crate) struct State {
     answers: HashMap<String, Arc<Answer>>,
     /// The same in the order they were given: when, and the key.
     answered: Vector<(i64, String)>,
+    answers_bytes: usize,
 }
 
 /// A site: what it was and is, and what was pushed to it.
@@ -62,6 +67,8 @@ pub(crate) struct Version {
     pub(crate) by: String,
     /// `None`: removed.
     pub(crate) document: Option<Value>,
+    /// Bytes of the document as JSON.
+    pub(crate) bytes: usize,
 }
 
 /// A node that joined.
@@ -86,6 +93,12 @@ pub(crate) struct Blob {
 pub(crate) struct Answer {
     pub(crate) at_ms: i64,
     pub(crate) once: Once,
+}
+
+impl Answer {
+    fn bytes(&self) -> usize {
+        self.once.key.len() + self.once.body.len() + size_of::<Self>()
+    }
 }
 
 impl Site {
@@ -212,10 +225,14 @@ impl State {
             at_ms: record.at_ms,
             by: record.by.clone(),
             document: document.cloned(),
+            bytes: document.map_or(0, |document| document.to_string().len()),
         };
         site.versions.push_back(Arc::new(version));
-        if site.versions.len() > VERSIONS_MAX {
-            site.versions.pop_front();
+        let mut bytes: usize = site.versions.iter().map(|version| version.bytes).sum();
+        while site.versions.len() > 1
+            && (site.versions.len() > VERSIONS_MAX || bytes > VERSIONS_BYTES_MAX)
+        {
+            bytes -= site.versions.pop_front().map_or(0, |version| version.bytes);
         }
     }
 
@@ -277,13 +294,17 @@ impl State {
     fn remember(&mut self, answer: Answer) {
         let now_ms = answer.at_ms;
         self.answered.push_back((now_ms, answer.once.key.clone()));
-        self.answers.insert(answer.once.key.clone(), Arc::new(answer));
+        self.answers_bytes += answer.bytes();
+        let before = self.answers.insert(answer.once.key.clone(), Arc::new(answer));
+        self.answers_bytes -= before.map_or(0, |before| before.bytes());
         while let Some((at_ms, key)) = self.answered.front()
-            && (at_ms + ANSWER_MS <= now_ms || self.answered.len() > ANSWERS_MAX)
+            && (at_ms + ANSWER_MS <= now_ms
+                || self.answered.len() > ANSWERS_MAX
+                || self.answers_bytes > ANSWERS_BYTES_MAX)
         {
             let is_this = self.answers.get(key).is_some_and(|known| known.at_ms == *at_ms);
-            if is_this {
-                self.answers.remove(key);
+            if is_this && let Some(old) = self.answers.remove(key) {
+                self.answers_bytes -= old.bytes();
             }
             self.answered.pop_front();
         }

@@ -153,3 +153,20 @@ fn an_answer_is_remembered_for_a_day() {
     state.apply(&later);
     assert!(state.answer("k", 2).is_none() && state.answer("l", ANSWER_MS + 2).is_some());
 }
+
+#[test]
+fn old_versions_go_when_there_are_many_or_they_are_long() {
+    let mut state = State::default();
+    let put = |text: &str| Deed::SitePut { name: "a".into(), document: json!({ "hosts": text }) };
+    for revision in 1..=150 {
+        state.apply(&record(revision, put("a.test")));
+    }
+    let versions = |state: &State| state.sites["a"].versions.len();
+    assert_eq!(versions(&state), VERSIONS_MAX);
+    let long = "x".repeat(VERSIONS_BYTES_MAX / 4);
+    for revision in 151..=160 {
+        state.apply(&record(revision, put(&long)));
+    }
+    assert_eq!(versions(&state), 3);
+    assert_eq!(state.sites["a"].last_version(), 160);
+}
