@@ -15,8 +15,9 @@ const REFUSALS_MAX: usize = 32;
 pub(crate) struct Fleet {
     /// Held for a few instructions.
     nodes: Mutex<HashMap<String, Seen>>,
-    /// Changes with every ack: whoever waits for one looks again.
-    acks: watch::Sender<u64>,
+    /// What every node that lives has applied: whoever waits for that looks again when it changes,
+    /// and not with each of their acks.
+    floor: watch::Sender<u64>,
 }
 
 /// What a node said last.
@@ -45,7 +46,7 @@ impl Seen {
 
 impl Fleet {
     pub(crate) fn new() -> Self {
-        Self { nodes: Mutex::default(), acks: watch::Sender::new(0) }
+        Self { nodes: Mutex::default(), floor: watch::Sender::new(0) }
     }
 
     fn nodes(&self) -> MutexGuard<'_, HashMap<String, Seen>> {
@@ -63,8 +64,7 @@ impl Fleet {
         let seen = nodes.entry(name.to_owned()).or_default();
         (seen.at_ms, seen.at_wall_ms) = (when.mono_ms, when.wall_ms);
         seen.report.ack = bounded(ack);
-        drop(nodes);
-        self.acks.send_modify(|count| *count += 1);
+        self.raise(&nodes, when.mono_ms);
     }
 
     /// A node says how it is.
@@ -72,8 +72,16 @@ impl Fleet {
         report.ack = bounded(report.ack);
         report.why.as_mut().into_iter().for_each(|why| cut(why, 64));
         let seen = Seen { report, at_ms: when.mono_ms, at_wall_ms: when.wall_ms };
-        self.nodes().insert(name.to_owned(), seen);
-        self.acks.send_modify(|count| *count += 1);
+        let mut nodes = self.nodes();
+        nodes.insert(name.to_owned(), seen);
+        self.raise(&nodes, when.mono_ms);
+    }
+
+    /// Tells those who wait if all are further than before.
+    fn raise(&self, nodes: &HashMap<String, Seen>, now_ms: u64) {
+        let lives = nodes.values().filter(|seen| seen.lives(now_ms));
+        let floor = lives.map(|seen| seen.report.ack.applied).min().unwrap_or_default();
+        self.floor.send_if_modified(|known| std::mem::replace(known, floor) != floor);
     }
 
     /// Nothing more is known of a node.
@@ -81,9 +89,9 @@ impl Fleet {
         self.nodes().remove(name);
     }
 
-    /// Tells when some node has said something.
+    /// Tells when all nodes that live are further than before. Who fell silent is told by nothing.
     pub(crate) fn watch(&self) -> watch::Receiver<u64> {
-        self.acks.subscribe()
+        self.floor.subscribe()
     }
 
     /// Of these nodes, those that live: who has applied a revision of this log, and who has not.
@@ -123,6 +131,28 @@ fn cut(text: &mut String, bytes_max: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_waits_is_woken_when_the_last_one_has_it() {
+        let fleet = Fleet::new();
+        let mut woken = fleet.watch();
+        let ack = |name, applied| {
+            let ack = Ack { log: "a".into(), applied, refused: vec![] };
+            fleet.ack(name, ack, When { mono_ms: 0, wall_ms: 0 });
+        };
+        let mut is_woken = || {
+            let changed = woken.has_changed().expect("the fleet is there");
+            woken.mark_unchanged();
+            changed
+        };
+        ack("one", 1);
+        ack("two", 1);
+        assert!(is_woken());
+        ack("one", 2);
+        assert!(!is_woken(), "the other one has not");
+        ack("two", 2);
+        assert!(is_woken());
+    }
 
     #[test]
     fn only_who_lives_is_waited_for() {

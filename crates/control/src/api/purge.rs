@@ -25,6 +25,8 @@ const TEXT_BYTES_MAX: usize = 4_096;
 /// How long is waited for acks if it is not said.
 const WAIT: &str = "10s";
 const WAIT_MS_MAX: i64 = 60_000;
+/// How often is looked whether a node that is waited for has fallen silent.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// What to purge.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
@@ -338,8 +340,8 @@ pub(crate) async fn acks(app: &App, revision: u64, limit: Duration) -> Acks {
             let away = state.nodes.keys().filter(|name| !lives(name)).cloned().collect();
             return Acks { applied, missing, away };
         }
-        let left = Duration::from_millis(ends_ms - now_ms);
-        // Whatever comes first: somebody said something, or the time is over.
+        let left = Duration::from_millis(ends_ms - now_ms).min(LOOK);
+        // Whatever comes first: all are further, the time is over, or one may have fallen silent.
         let _ = tokio::time::timeout(left, changed.changed()).await;
     }
 }
