@@ -56,13 +56,13 @@ impl Cdn {
         let api = Api::in_folder(&control, folders[0].path());
         let token = api.join_token(2);
         let config = follower("parent-1", &control.url(), &token, &folders[1]);
-        let parent = Node::parent(&config);
+        let parent = Node::parent(&more(config));
         let config = follower("edge-1", &control.url(), &token, &folders[2]).set(
             "upstream",
             "parents",
             vec![parent.url()],
         );
-        let edge = Node::edge(&config);
+        let edge = Node::edge(&more(config));
         let cdn = Self { edge, _parent: parent, control, api, origin, folders };
         cdn.await_all();
         cdn

@@ -96,7 +96,9 @@ fn an_operator_runs_the_cdn_with_the_client_alone() {
     assert!(operator.curl("/large.bin").starts_with("HTTP/1.1 404"));
     let purged = operator.json(&["purge", "--tag", "spring", "--site", "docs", "--wait"]);
     assert_eq!(purged["acks"]["missing"], serde_json::json!([]), "{purged}");
-    assert!(operator.does(&["explain", "http://docs.test/pulled"]).contains("edge-1"));
+    let explained = operator.does(&["explain", "http://docs.test/pulled"]);
+    assert!(explained.contains("key docs, http, docs.test, /pulled, no query"), "{explained}");
+    assert!(explained.contains("edge-1"), "{explained}");
     operator.does(&["node", "drain", "edge-1"]);
     assert!(eventually(|| cdn.api.get("/v1/nodes/edge-1")["ready"] == false));
     operator.does(&["node", "online", "edge-1"]);

@@ -90,7 +90,8 @@ pub(crate) async fn order(
     body: Body,
 ) -> Result<Response, Problem> {
     let sites = limits(&caller)?;
-    let (new, _): (NewPrefetch, _) = bodies::json(&headers, body).await?;
+    let (new, bytes): (NewPrefetch, _) = bodies::json(&headers, body).await?;
+    let asker = caller.asker(&bytes);
     let source = match (new.urls, new.sitemap, new.manifest) {
         (Some(urls), None, None) if urls.is_empty() || urls.len() > URLS_MAX => {
             return Err(Problem::invalid(format!("`urls` must have 1 to {URLS_MAX} of them")));
@@ -110,8 +111,9 @@ pub(crate) async fn order(
         region: new.region,
         rate,
         sites,
-        by: caller.asker(b"").by,
+        by: asker.by,
         now_ms: app.clock.now_wall_ms(),
+        once: asker.once,
     })?;
     let place = format!("/v1/prefetch/{}", job.id);
     let line = axum::Json(PrefetchLine::new(&job));

@@ -23,6 +23,7 @@ pub(crate) use run::run;
 
 use crate::problem::{Kind, Problem};
 use crate::random;
+use crate::state::digest::Digest;
 
 /// Jobs that are remembered.
 const JOBS_MAX: usize = 100;
@@ -64,6 +65,8 @@ pub(crate) struct Job {
     pub(crate) sites: Option<Vec<String>>,
     pub(crate) by: String,
     pub(crate) created_ms: i64,
+    /// The key by which the request that ordered it is known, and what it asked for.
+    once: Option<(String, Digest)>,
     cancelled: AtomicBool,
     progress: Mutex<Progress>,
     changed: watch::Sender<u64>,
@@ -166,6 +169,7 @@ pub(crate) struct Wish {
     pub(crate) sites: Option<Vec<String>>,
     pub(crate) by: String,
     pub(crate) now_ms: i64,
+    pub(crate) once: Option<(String, Digest)>,
 }
 
 /// All jobs.
@@ -187,8 +191,17 @@ impl Jobs {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Orders a job.
+    /// Orders a job; the one that the same request has ordered before, if it is remembered.
     pub(crate) fn order(&self, wish: Wish) -> Result<Arc<Job>, Problem> {
+        let mut all = self.all();
+        if let Some((key, asked)) = &wish.once {
+            let is_its = |job: &&Arc<Job>| job.once.as_ref().is_some_and(|(own, _)| own == key);
+            if let Some(job) = all.values().find(is_its) {
+                let same = job.once.as_ref().is_some_and(|(_, own)| own == asked);
+                let reused = || Problem::new(Kind::KeyReused, "use a new key for a new request");
+                return if same { Ok(Arc::clone(job)) } else { Err(reused()) };
+            }
+        }
         let job = Arc::new(Job {
             id: format!("{:012x}{}", wish.now_ms, random::hex::<2>()),
             source: wish.source,
@@ -198,13 +211,13 @@ impl Jobs {
             sites: wish.sites,
             by: wish.by,
             created_ms: wish.now_ms,
+            once: wish.once,
             cancelled: AtomicBool::new(false),
             progress: Mutex::default(),
             changed: watch::Sender::new(0),
         });
         let full = |_| Problem::new(Kind::TooMany, "too many prefetches wait: try again later");
         self.queue.try_send(Arc::clone(&job)).map_err(full)?;
-        let mut all = self.all();
         all.insert(job.id.clone(), Arc::clone(&job));
         while all.len() > JOBS_MAX {
             let ended = all.iter().find(|(_, job)| job.has_ended()).map(|(id, _)| id.clone());
@@ -226,5 +239,32 @@ impl Jobs {
     /// What is to be run, for the one who runs it.
     fn take_queue(&self) -> Option<mpsc::Receiver<Arc<Job>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_request_orders_one_job() {
+        let jobs = Jobs::new();
+        let order = |key: Option<&str>, url: &str| {
+            jobs.order(Wish {
+                source: Source::List(vec![url.to_owned()]),
+                tier: Where::Parents,
+                region: None,
+                rate: 1,
+                sites: None,
+                by: String::new(),
+                now_ms: 0,
+                once: key.map(|key| (key.to_owned(), Digest::of(url.as_bytes()))),
+            })
+        };
+        let id = |key, url| order(key, url).map(|job| job.id.clone()).map_err(|it| it.kind);
+        assert_eq!(id(Some("k"), "a"), id(Some("k"), "a"));
+        assert_eq!(id(Some("k"), "b"), Err(Kind::KeyReused));
+        assert_ne!(id(None, "a"), id(None, "a"));
+        assert_eq!(jobs.newest_first().len(), 3);
     }
 }

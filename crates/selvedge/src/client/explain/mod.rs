@@ -11,8 +11,10 @@ use super::{Common, Session, site};
 use crate::process;
 use decode::Member;
 use http::{HeaderMap, Method, StatusCode, Uri};
+use selvedge_policy::{QueryRules, Scheme, normalize_host, normalize_path};
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 pub(super) const EXAMPLE: &str = "Examples:\n  \
@@ -64,6 +66,17 @@ struct Asked {
     query: Option<String>,
 }
 
+/// What the URL is stored under, by the rules of its site: requests that have the same share what
+/// is stored, but for `Vary`.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Key {
+    site: String,
+    scheme: String,
+    host: String,
+    path: String,
+    query: Option<String>,
+}
+
 /// What one node did.
 #[derive(Debug, Serialize)]
 struct Report {
@@ -91,6 +104,7 @@ pub(super) async fn run(session: &Session, args: &ExplainArgs) -> Result<(), Fau
         Some(name) => Some(session.api.get(&site::of(&name)).await?.json()?),
         None => None,
     };
+    let key = site.as_ref().and_then(|site| Key::of(&asked, site));
     let nodes = session.api.list("/v1/nodes", &[], None).await?;
     let nodes = chosen(&nodes, &args.node)?;
     let mut reports = Vec::new();
@@ -101,16 +115,43 @@ pub(super) async fn run(session: &Session, args: &ExplainArgs) -> Result<(), Fau
     if session.json {
         let site =
             site.as_ref().map(|site| json!({ "name": site["name"], "version": site["version"] }));
-        let all = json!({ "url": args.url, "site": site, "nodes": reports });
+        let all = json!({ "url": args.url, "site": site, "key": key, "nodes": reports });
         process::print(&all.to_string());
     } else {
-        process::print(&shown(args, site.as_ref(), &reports));
+        process::print(&shown(args, site.as_ref(), key.as_ref(), &reports));
     }
     let answered = reports.iter().filter(|report| report.status.is_some()).count();
     match (site.is_some(), answered) {
         (false, _) => Err(Fault::wrong(format!("no site of control answers for {}", asked.host))),
         (true, 0) => Err(Fault::new(Kind::Unavailable, "no node could be asked")),
         _ => Ok(()),
+    }
+}
+
+impl Key {
+    fn of(asked: &Asked, site: &Value) -> Option<Self> {
+        let name = site["name"].as_str()?;
+        let rules = selvedge_config::site_from_json(name, &site["document"]).ok()?;
+        let ignore = rules.query_ignore.iter().map(|it| it.as_str().to_owned()).collect();
+        let rules = QueryRules { ignore, sort: rules.query_sort };
+        let scheme = if asked.scheme == "https" { Scheme::Https } else { Scheme::Http };
+        let path = asked.target.split('?').next().unwrap_or_default();
+        Some(Self {
+            site: name.to_owned(),
+            scheme: asked.scheme.clone(),
+            host: normalize_host(&asked.authority, scheme).ok()?.into_owned(),
+            path: normalize_path(path).ok()?.into_owned(),
+            query: rules.apply_to(asked.query.as_deref()).map(Cow::into_owned),
+        })
+    }
+
+    fn shown(&self) -> String {
+        let Self { site, scheme, host, path, query } = self;
+        let query = match query {
+            Some(query) => format!("query {query}"),
+            None => "no query".to_owned(),
+        };
+        format!("key {site}, {scheme}, {host}, {path}, {query}\n")
     }
 }
 
@@ -124,7 +165,10 @@ impl Asked {
             scheme: scheme.ok_or_else(bad)?.to_owned(),
             authority: authority.as_str().to_owned(),
             host: authority.host().to_ascii_lowercase(),
-            target: uri.path_and_query().map_or("/", |it| it.as_str()).to_owned(),
+            target: match uri.query() {
+                Some(query) => format!("{}?{query}", uri.path()),
+                None => uri.path().to_owned(),
+            },
             query: uri.query().map(str::to_owned),
         })
     }
@@ -248,12 +292,18 @@ impl Report {
     }
 }
 
-fn shown(args: &ExplainArgs, site: Option<&Value>, reports: &[Report]) -> String {
+fn shown(
+    args: &ExplainArgs,
+    site: Option<&Value>,
+    key: Option<&Key>,
+    reports: &[Report],
+) -> String {
     let mut out = format!("{}\n", plain(&args.url));
     if let Some(site) = site {
         let (name, version) = (cell(&site["name"]), cell(&site["version"]));
         out.push_str(&format!("site {name}, version {version}\n"));
     }
+    out.push_str(&key.map_or_else(String::new, Key::shown));
     for report in reports {
         out.push_str(&format!("\n{} ({}, {})", report.node, report.tier, report.region));
         match (&report.url, report.status) {
@@ -286,6 +336,26 @@ fn shown(args: &ExplainArgs, site: Option<&Value>, reports: &[Report]) -> String
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_key_is_what_the_rules_of_the_site_leave_of_the_url() {
+        let site = json!({ "name": "shop", "document": {
+            "hosts": ["www.shop.test"], "origin": ["http://127.0.0.1:1"],
+            "query_ignore": ["utm_*"], "query_sort": true,
+        }});
+        let key = |url: &str| {
+            let asked = Asked::read(url).expect("a URL");
+            Key::of(&asked, &site).expect("a key").shown()
+        };
+        assert_eq!(
+            key("https://WWW.shop.test:443/%61?b=2&utm_x=1&a=1"),
+            "key shop, https, www.shop.test, /a, query a=1&b=2\n"
+        );
+        assert_eq!(
+            key("http://www.shop.test?utm_x=1"),
+            "key shop, http, www.shop.test, /, no query\n"
+        );
+    }
 
     #[test]
     fn the_most_exact_host_owns_a_url() {
