@@ -3,7 +3,8 @@
 use crate::support::becomes;
 use rustix::process::Signal;
 use selvedge_tests::api::Api;
-use selvedge_tests::{Answer, Node, NodeConfig, Origin, Response, eventually};
+use selvedge_tests::tls::Authority;
+use selvedge_tests::{Answer, Client, Node, NodeConfig, Origin, Response, eventually};
 use serde_json::{Value, json};
 
 /// A control, the folder of which stays when it is killed.
@@ -298,8 +299,135 @@ fn a_prefetch_warms_the_parent_and_then_the_edges() {
         (&json!(3), &json!(1), &json!(6))
     );
     assert_eq!(api.get(&format!("{job}/results"))["items"].as_array().map(Vec::len), Some(3));
+    let urls: Vec<String> = (0..500).map(|n| format!("http://www.shop.test/{n}")).collect();
+    let slow = api.done("POST", "/v1/prefetch", &json!({ "urls": urls, "rate": 1 }));
+    let slow = format!("/v1/prefetch/{}", slow["id"].as_str().expect("an id"));
+    api.done("DELETE", &slow, &Value::Null);
+    assert!(eventually(|| api.get(&slow)["state"] == "cancelled"), "{}", api.get(&slow));
+    assert!(api.get(&slow)["done"].as_u64() < Some(500));
     assert!(parent.get("www.shop.test", "/1").is_hit("parent-1"));
     assert!(parent.get("www.shop.test", "/2").is_hit("parent-1"));
+}
+
+/// A certificate goes in, is served by an edge that has none of its own, and its key never comes
+/// out again.
+#[test]
+fn a_certificate_is_put_served_and_taken_away() {
+    let folders = [folder(), folder()];
+    let origin = Origin::start();
+    origin.on("*", Answer::cacheable("over TLS", 600));
+    let control = Node::control(&control_config(&folders[0]));
+    let api = Api::in_folder(&control, folders[0].path());
+    let config = follower("edge-1", &control.url(), &api.join_token(1), &folders[1]);
+    let edge = Node::edge(&config.set("listen", "https", vec!["127.0.0.1:0"]));
+    let document = json!({ "hosts": ["www.shop.test"], "origin": [origin.url()] });
+    api.done("PUT", "/v1/sites/shop", &document);
+    assert!(eventually(|| api.get("/v1/status")["nodes"]["ready"] == 1));
+    let authority = Authority::new();
+    let (own, other) = (authority.issue(&["www.shop.test"]), authority.issue(&["other.test"]));
+    let path = "/v1/sites/shop/certificate";
+    let mismatch = api.call("PUT", path, &json!({ "chain": own.cert, "key": other.key }));
+    assert_eq!(mismatch.status, 400, "{}", mismatch.text());
+    let put = api.done("PUT", path, &json!({ "chain": own.cert, "key": own.key }));
+    assert_eq!(put["names"], json!(["www.shop.test"]));
+    assert_eq!(api.call("GET", "/v1/acks", &Value::Null).status, 200);
+    let mut client = Client::https(edge.https(), "www.shop.test", &authority);
+    assert_eq!(client.get("www.shop.test", "/", "").text(), "over TLS");
+    let secret = own.key.lines().nth(1).expect("a line of the key");
+    for shown in [path, "/v1/audit", "/v1/sites/shop"] {
+        let resp = api.call("GET", shown, &Value::Null);
+        assert!(resp.status == 200 && !resp.text().contains(secret), "{shown}: {}", resp.text());
+    }
+    let mut follower = Client::http(control.http());
+    let bearer = format!("Authorization: Bearer {}", api.token());
+    follower.send(format!("GET /v1/changes HTTP/1.1\r\nHost: control\r\n{bearer}\r\n\r\n"));
+    let mut told = String::new();
+    while !told.contains("heartbeat") {
+        told.push_str(&String::from_utf8_lossy(&follower.read_some()));
+    }
+    assert!(told.contains("sealed_key") && !told.contains(secret), "{told}");
+    for file in ["log.db", "log.db-wal"].map(|name| folders[0].path().join(name)) {
+        let bytes = std::fs::read(&file).unwrap_or_default();
+        assert!(!bytes.windows(secret.len()).any(|part| part == secret.as_bytes()), "{file:?}");
+    }
+    api.done("DELETE", path, &Value::Null);
+    assert_eq!(api.call("GET", path, &Value::Null).status, 404);
+    assert_eq!(api.call("GET", "/v1/acks", &Value::Null).status, 200);
+    assert!(Client::try_https(edge.https(), "www.shop.test", &authority).is_err());
+}
+
+/// What clients of Fastly and Cloudflare send is understood.
+#[test]
+fn purges_are_understood_in_other_spellings() {
+    let cdn = Cdn::start();
+    cdn.site("shop", "www.shop.test", json!({ "origin": [cdn.origin.url()] }));
+    let json = "Content-Type: application/json\r\n";
+    for (round, (path, fields, body)) in [
+        ("/v1/sites/shop/purge/blue", "", ""),
+        ("/v1/sites/shop/purge", "Surrogate-Key: red blue\r\n", ""),
+        ("/v1/sites/shop/purge_all", "", ""),
+        ("/v1/purge", json, r#"{"files": ["http://www.shop.test/a"]}"#),
+        ("/v1/purge", json, r#"{"purge_everything": true}"#),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let before = format!("before {round}");
+        cdn.origin.on("/a", Answer::cacheable(&before, 600).header("Surrogate-Key", "blue"));
+        assert_eq!(cdn.get("/a").text(), before);
+        cdn.origin.on("/a", Answer::cacheable("after", 600).header("Surrogate-Key", "blue"));
+        let resp = cdn.api.send("POST", &format!("{path}?wait=acks"), fields, body.as_bytes());
+        assert_eq!(resp.status, 200, "{path}: {}", resp.text());
+        assert_eq!(cdn.get("/a").text(), "after", "{path}");
+        let all = json!({ "everything": true });
+        cdn.api.done("POST", "/v1/purge?wait=acks", &all);
+    }
+    let soft =
+        cdn.api.send("POST", "/v1/sites/shop/purge_all?wait=acks", "Fastly-Soft-Purge: 1\r\n", b"");
+    assert!(soft.text().contains("\"soft\":true"), "{}", soft.text());
+}
+
+/// A node that is removed has no rights any more, at once.
+#[test]
+fn a_node_that_is_removed_is_let_in_no_more() {
+    let cdn = Cdn::start();
+    let identity = std::fs::read_to_string(cdn.folders[2].path().join("identity.json"));
+    let identity = identity.expect("the edge has joined");
+    let at = identity.find("svn_").expect("a token");
+    let token = identity[at..].split('"').next().expect("its end");
+    let node = cdn.api.with(token);
+    let ack = json!({ "log": "x", "applied": 1 });
+    assert_eq!(node.call("POST", "/v1/nodes/edge-1/ack", &ack).status, 204);
+    assert_eq!(node.call("POST", "/v1/nodes/parent-1/ack", &ack).status, 403, "another's");
+    assert_eq!(node.call("GET", "/v1/sites", &Value::Null).status, 403);
+    cdn.api.done("DELETE", "/v1/nodes/edge-1", &Value::Null);
+    assert_eq!(node.call("POST", "/v1/nodes/edge-1/ack", &ack).status, 401);
+}
+
+/// Lists come a page at a time, each thing once.
+#[test]
+fn lists_come_in_pages() {
+    let data = folder();
+    let control = Node::control(&control_config(&data));
+    let api = Api::in_folder(&control, data.path());
+    for number in 0..5 {
+        let document = json!({ "hosts": [format!("{number}.test")], "push": true });
+        api.done("PUT", &format!("/v1/sites/s{number}"), &document);
+    }
+    let (mut names, mut after) = (Vec::new(), String::new());
+    loop {
+        let list = api.get(&format!("/v1/sites?limit=2{after}"));
+        let items = list["items"].as_array().expect("a list");
+        assert!(items.len() <= 2);
+        names.extend(items.iter().map(|item| item["name"].clone()));
+        let Some(next) = list["next"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    assert_eq!(names, ["s0", "s1", "s2", "s3", "s4"]);
+    for limit in ["0", "1001", "x"] {
+        let resp = api.call("GET", &format!("/v1/sites?limit={limit}"), &Value::Null);
+        assert_eq!(resp.status, 400, "{limit}");
+    }
 }
 
 /// Who may do what: no token, a wrong one, one for something else, one for another's site.

@@ -145,6 +145,8 @@ impl Service {
 
     /// Does what signals ask, until one asks for the end.
     async fn watch(self, mut signals: Signals) -> Result<(), Problem> {
+        // What was said last of whether it is ready; a node that follows nobody said so.
+        let mut why_not = self.following.as_ref().map(|_| UNTOLD);
         loop {
             tokio::select! {
                 wish = signals.next() => match wish {
@@ -152,6 +154,7 @@ impl Service {
                     Wish::Drain => break,
                 },
                 () = tokio::time::sleep(WATCH) => {
+                    say_readiness(self.telemetry.why_not_ready(), &mut why_not);
                     self.cache.store.set_now(self.clock.now_mono_ms());
                     self.cache.store.tend_purges();
                     let lost = self.following.as_ref().is_some_and(Following::is_lost);
@@ -266,6 +269,20 @@ fn say_addresses(server: &Server) {
     }
     for address in server.https_addresses() {
         process::say(&format!("listening https {address}"));
+    }
+}
+
+/// Nothing has been said yet.
+const UNTOLD: &str = "";
+
+/// Says whether a node is ready, when that has changed since it was said last.
+fn say_readiness(why_not: Option<&'static str>, said: &mut Option<&'static str>) {
+    if std::mem::replace(said, why_not) == why_not {
+        return;
+    }
+    match why_not {
+        None => process::say("ready"),
+        Some(why) => process::say(&format!("not ready: {why}")),
     }
 }
 

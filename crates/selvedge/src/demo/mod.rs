@@ -21,8 +21,6 @@ use std::time::Duration;
 
 /// How long a part may take to come up, and to go.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Between two looks at how the caches are.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// Where everything runs.
 struct Ports {
@@ -70,7 +68,6 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Problem> {
     client.join_token(&files.join("join.token"))?;
     let parent = Part::start("parent", &files.join("parent.toml"))?;
     let edge = Part::start("edge", &files.join("edge.toml"))?;
-    client.await_nodes()?;
     process::print(&tour(&ports, folder.path()));
     let mut parts = [edge, parent, control];
     let ended = runtime.block_on(watch(&mut signals, &mut parts));
@@ -137,20 +134,6 @@ impl Verbs {
         Err(Problem::DemoEnded("client"))
     }
 
-    /// Waits until both caches have everything that control says.
-    fn await_nodes(&self) -> Result<(), Problem> {
-        let looks = PATIENCE.as_millis() / LOOK.as_millis();
-        for _ in 0..looks {
-            let status = self.run(&["status"], Path::new("--json"))?;
-            let status: serde_json::Value = serde_json::from_slice(&status).unwrap_or_default();
-            if status["nodes"]["ready"] == 2 && status["nodes"]["current"] == 2 {
-                return Ok(());
-            }
-            std::thread::sleep(LOOK);
-        }
-        Err(Problem::DemoEnded("caches"))
-    }
-
     /// Has a token made that both caches join with.
     fn join_token(&self, file: &Path) -> Result<(), Problem> {
         let made = self.run(&["node", "join-token", "--json", "--uses"], Path::new("2"))?;
@@ -168,7 +151,8 @@ struct Part {
 }
 
 impl Part {
-    /// Starts a part and waits until it says that it is ready.
+    /// Starts a part and waits until it says that it is ready: a cache has everything that control
+    /// says then.
     fn start(name: &'static str, config: &Path) -> Result<Self, Problem> {
         let system = |error| Problem::System("cannot start a part of the demo", error);
         let own = std::env::current_exe().map_err(system)?;
@@ -219,7 +203,7 @@ impl Drop for Part {
 /// Passes on what a part says, but for its first lines, which the demo says better.
 fn relay(name: &str, lines: impl BufRead, ready: &mpsc::SyncSender<()>) {
     for line in lines.lines().map_while(Result::ok) {
-        if STARTED.contains(&line.as_str()) {
+        if line == "selvedge: ready" {
             let _ = ready.try_send(());
         } else if !FIRST_WORDS.iter().any(|first| line.starts_with(first)) {
             process::say(&format!("{name}: {}", line.trim_start_matches("selvedge: ")));
@@ -227,10 +211,9 @@ fn relay(name: &str, lines: impl BufRead, ready: &mpsc::SyncSender<()>) {
     }
 }
 
-/// What a part says when it serves.
-const STARTED: [&str; 2] = ["selvedge: ready", "selvedge: serving, ready with control"];
 /// What the demo says better itself.
-const FIRST_WORDS: [&str; 2] = ["selvedge: listening", "selvedge: a token"];
+const FIRST_WORDS: [&str; 4] =
+    ["selvedge: listening", "selvedge: a token", "selvedge: serving", "selvedge: not ready"];
 
 fn write_files(folder: &Path, ports: &Ports, log: bool) -> std::io::Result<()> {
     let names = ["www.shop.test", "news.test", "localhost", "127.0.0.1"].map(str::to_owned);
