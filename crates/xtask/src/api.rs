@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::failure::Failure;
 use crate::node::{Build, Node, build, target, text};
-use crate::packages::{FOR_TESTS, ensure};
+use crate::packages::{self, FOR_TESTS, ensure};
 use crate::process::{Task, fresh_folder};
 use crate::ready::free_port;
 use crate::say;
@@ -92,8 +92,12 @@ fn install() -> Result<PathBuf, Failure> {
     fresh_folder(&folder)?;
     say("installing schemathesis from PyPI");
     let limit = Duration::from_secs(300);
-    let made = Task::new("python3", &["-m", "venv", text(&folder)?]).limit(limit).output();
-    made.map_err(|failure| Failure::new(format!("{failure}\nit needs Debian's python3-venv")))?;
+    // Debian has the module that makes such folders in a package of its own.
+    let can = Task::new("python3", &["-c", "import ensurepip, venv"]).limit(limit).output();
+    if can.is_err() {
+        packages::install(&["python3-venv"])?;
+    }
+    Task::new("python3", &["-m", "venv", text(&folder)?]).limit(limit).output()?;
     let pip = folder.join("bin").join("pip");
     let arguments = ["install", "--quiet", "--requirement", "tests/api/requirements.txt"];
     Task::new(text(&pip)?, &arguments).limit(limit).output()?;

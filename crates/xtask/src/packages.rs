@@ -50,6 +50,11 @@ pub(crate) fn ensure(packages: &[Package]) -> Result<(), Failure> {
         .filter(|package| !is_program(package.program))
         .map(|package| package.name)
         .collect();
+    install(&missing)
+}
+
+/// Installs packages by name, or says what to install.
+pub(crate) fn install(missing: &[&str]) -> Result<(), Failure> {
     if missing.is_empty() {
         return Ok(());
     }
