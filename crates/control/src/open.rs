@@ -92,7 +92,7 @@ impl Control {
         let history = usize::try_from(settings.history).unwrap_or(usize::MAX);
         let lines = found.lines(history).map_err(log)?;
         let stream = Arc::new(Stream::new(found.id(), state.revision, lines, history));
-        let (seal, seal_text) = seal_key(&folder.join("seal.key"))?;
+        let (seal, seal_text) = seal_key(&folder.join("seal.key"), state.revision == 0)?;
         let objects = settings.objects.clone().unwrap_or_else(|| folder.join("objects"));
         let blobs = Blobs::open(&objects).map_err(|error| OpenError::Io(objects, error))?;
         let tools = Tools {
@@ -199,9 +199,13 @@ fn replay(log: &dyn Log) -> Result<(State, u64), LogError> {
 }
 
 /// The key that seals what only nodes may read. Made once; never sent but to nodes that join.
-fn seal_key(path: &Path) -> Result<(SealKey, String), OpenError> {
+fn seal_key(path: &Path, is_new: bool) -> Result<(SealKey, String), OpenError> {
     let io = |error| OpenError::Io(path.to_owned(), error);
     if !path.exists() {
+        // Another key would open nothing that was sealed before.
+        if !is_new {
+            return Err(OpenError::SealKey(path.to_owned()));
+        }
         write_secret(path, &random::hex::<SEAL_KEY_BYTES>()).map_err(io)?;
     }
     let text = std::fs::read_to_string(path).map_err(io)?.trim().to_owned();

@@ -149,7 +149,9 @@ impl Recent {
     fn push(&mut self, revision: u64, lines: Bytes, history: usize) {
         self.bytes += lines.len();
         self.lines.push_back((revision, lines));
-        while self.lines.len() > history.max(1) || self.bytes > BYTES_MAX {
+        // The newest stays, however long: else nobody could follow it.
+        while self.lines.len() > history.max(1) || (self.bytes > BYTES_MAX && self.lines.len() > 1)
+        {
             let Some((revision, lines)) = self.lines.pop_front() else { break };
             self.bytes -= lines.len();
             self.floor = revision;

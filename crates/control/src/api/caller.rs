@@ -20,6 +20,9 @@ use crate::state::State;
 use crate::state::digest::{Digest, Hasher};
 use crate::state::record::{Scope, Token, TokenKind};
 
+/// Fields that change what a request asks for.
+const ASKS: &[&str] =
+    &["if-match", "if-none-match", "content-type", "soft-purge", "fastly-soft-purge"];
 /// Bytes of an Idempotency-Key at most.
 const KEY_BYTES_MAX: usize = 255;
 
@@ -84,7 +87,12 @@ impl Caller {
             let wrong = || Problem::invalid("Idempotency-Key must be 1 to 255 visible characters");
             if fits { Ok(text.to_owned()) } else { Err(wrong()) }
         });
-        let line = format!("{} {}", parts.method, parts.uri);
+        let mut line = format!("{} {}", parts.method, parts.uri);
+        for name in ASKS {
+            for value in parts.headers.get_all(*name) {
+                line.push_str(&format!("\n{name}: {:?}", value.as_bytes()));
+            }
+        }
         Ok(Self { who, arrival, key: key.transpose()?, line })
     }
 

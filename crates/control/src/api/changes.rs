@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use super::App;
 use super::caller::{Caller, Who};
 use crate::problem::{Problem, ProblemBody};
+use crate::state::digest::Digest;
 use crate::state::record::Scope;
 use crate::stream::Next;
 
@@ -61,6 +62,8 @@ pub(crate) async fn changes(
 struct Follower {
     app: App,
     caller: Caller,
+    /// What was known of the secret that it came with.
+    secret: Option<Digest>,
     head: watch::Receiver<u64>,
     /// Everything up to here has been sent.
     sent: u64,
@@ -74,6 +77,7 @@ impl Follower {
     fn begin(app: App, caller: Caller, from: From) -> Self {
         let head = app.stream.watch();
         let now = app.stream.head();
+        let secret = secret(&app, &caller);
         let knows = from.log == app.stream.log() && from.since <= now;
         let whole = !knows || matches!(app.stream.after(from.since), Next::Behind);
         let mut hello = Vec::new();
@@ -94,7 +98,7 @@ impl Follower {
             sent = all.revision;
         }
         first.reverse();
-        Self { app, caller, head, sent, first, untold: true }
+        Self { app, caller, secret, head, sent, first, untold: true }
     }
 
     /// The next bytes. `None` ends the stream: the follower is too slow, or not welcome any more.
@@ -104,7 +108,7 @@ impl Follower {
         }
         loop {
             self.head.mark_unchanged();
-            if self.app.stream.has_ended() {
+            if self.app.stream.has_ended() || !self.is_welcome() {
                 return None;
             }
             match self.app.stream.after(self.sent) {
@@ -122,8 +126,7 @@ impl Follower {
             match tokio::time::timeout(HEARTBEAT, self.head.changed()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return None,
-                Err(_) if self.is_welcome() => return Some(self.heartbeat()),
-                Err(_) => return None,
+                Err(_) => return self.is_welcome().then(|| self.heartbeat()),
             }
         }
     }
@@ -134,14 +137,25 @@ impl Follower {
         line.into()
     }
 
-    /// Whether the node has not been removed, and has not joined anew, meanwhile.
+    /// Whether the token it came with is still worth something.
     fn is_welcome(&self) -> bool {
-        let state = self.app.desk.state();
-        match &self.caller.who {
-            Who::Node(name) => state.nodes.contains_key(name),
-            Who::Api(token) => state.tokens.contains_key(&token.id),
-            Who::Join(_) => false,
+        self.secret.is_some() && secret(&self.app, &self.caller) == self.secret
+    }
+}
+
+/// What is known of the secret of a caller now; `None` when it was removed or revoked, or its time
+/// is over.
+fn secret(app: &App, caller: &Caller) -> Option<Digest> {
+    let state = app.desk.state();
+    match &caller.who {
+        Who::Node(name) => state.nodes.get(name).map(|node| node.secret),
+        Who::Api(token) => {
+            let token = state.tokens.get(&token.id)?;
+            let now_ms = app.clock.now_wall_ms();
+            let lasts = token.expires_ms.is_none_or(|expires_ms| expires_ms > now_ms);
+            lasts.then_some(token.secret)
         }
+        Who::Join(_) => None,
     }
 }
 

@@ -5,8 +5,11 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Path, Query, State as Ext};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Uri};
 use selvedge_feed::Target;
+use selvedge_policy::tags::TAG_BYTES_MAX;
+use selvedge_policy::target::host_name;
+use selvedge_policy::{Scheme, normalize_host, normalize_path};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -213,10 +216,10 @@ fn targets(wish: Wish) -> Result<Vec<Target>, Problem> {
             url => url.as_str(),
         };
         let url = url.ok_or_else(|| Problem::invalid("`urls` is a list of URLs"))?;
-        targets.push(Target::Url(with_host("urls", url)?));
+        targets.push(Target::Url(place("urls", url, false)?));
     }
     for prefix in wish.prefixes {
-        targets.push(Target::Prefix(with_host("prefixes", &prefix)?));
+        targets.push(Target::Prefix(place("prefixes", &prefix, true)?));
     }
     if !wish.tags.is_empty() {
         let site =
@@ -226,7 +229,11 @@ fn targets(wish: Wish) -> Result<Vec<Target>, Problem> {
     } else if wish.site.is_some() {
         return Err(Problem::invalid("`site` goes with `tags`; to purge a whole site use `sites`"));
     }
-    targets.extend(wish.hosts.into_iter().map(Target::Host));
+    for host in wish.hosts {
+        let valid = normalize_host(&host, Scheme::Http);
+        let valid = valid.map_err(|_| Problem::invalid(format!("`hosts`: {host:?} is no host")))?;
+        targets.push(Target::Host(valid.into_owned()));
+    }
     targets.extend(wish.sites.into_iter().map(Target::Site));
     targets.extend(wish.everything.then_some(Target::Everything));
     if targets.is_empty() {
@@ -246,7 +253,9 @@ fn targets(wish: Wish) -> Result<Vec<Target>, Problem> {
         Target::Url(text) | Target::Prefix(text) | Target::Host(text) | Target::Site(text) => {
             fits(text)
         }
-        Target::Tag { site, tag } => fits(site) && fits(tag) && !tag.contains([' ', ',']),
+        Target::Tag { site, tag } => {
+            fits(site) && fits(tag) && tag.len() <= TAG_BYTES_MAX && !tag.contains([' ', ','])
+        }
         Target::Path { .. } | Target::Everything => true,
     });
     if all_fit {
@@ -256,24 +265,37 @@ fn targets(wish: Wish) -> Result<Vec<Target>, Problem> {
     }
 }
 
-/// A URL or prefix must name its host: nothing else says whose it is.
-fn with_host(field: &str, text: &str) -> Result<String, Problem> {
-    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
-    let host = rest.split('/').next().unwrap_or_default();
-    if host.is_empty() || host.contains(char::is_whitespace) {
-        let detail = format!("`{field}`: {text:?} has no host, such as www.shop.example/a.html");
-        return Err(Problem::invalid(detail));
+/// A URL, or what URLs begin with, in the form in which nodes read it. What one of them could not
+/// read must be refused here: a purge that is answered is carried out.
+fn place(field: &str, text: &str, is_prefix: bool) -> Result<String, Problem> {
+    let wrong = || {
+        let example = if is_prefix { "www.shop.example/a/" } else { "https://www.shop.example/a" };
+        Problem::invalid(format!("`{field}`: {text:?} is not such as {example}"))
+    };
+    let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let uri: Uri = whole.parse().map_err(|_| wrong())?;
+    let scheme = match uri.scheme_str() {
+        Some("http") => Scheme::Http,
+        Some("https") => Scheme::Https,
+        _ => return Err(wrong()),
+    };
+    let authority = uri.authority().map(http::uri::Authority::as_str).ok_or_else(wrong)?;
+    let host = normalize_host(authority, scheme).map_err(|_| wrong())?;
+    let path = normalize_path(uri.path()).map_err(|_| wrong())?;
+    let has_path = whole.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
+    if is_prefix && (uri.query().is_some() || !has_path) {
+        return Err(wrong());
     }
-    Ok(text.to_owned())
+    let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    Ok(format!("{}://{host}{path}{query}", scheme.as_str()))
 }
 
 /// The site a target is of, if it is of one that is there.
 fn site_of<'a>(state: &'a State, target: &'a Target) -> Option<&'a str> {
     let owner = |text: &str| {
         let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
-        let host = rest.split('/').next().unwrap_or_default();
-        let host = selvedge_policy::target::host_name(host).to_ascii_lowercase();
-        state.owner(&host)
+        let host = rest.split(['/', '?']).next().unwrap_or_default();
+        state.owner(host_name(host))
     };
     match target {
         Target::Url(text) | Target::Prefix(text) | Target::Host(text) => owner(text),
@@ -364,10 +386,10 @@ mod tests {
         assert_eq!(read(r#"{"purge_everything": true}"#), Ok(vec![Target::Everything]));
         let tag = Target::Tag { site: "s".into(), tag: "t".into() };
         assert_eq!(read(r#"{"site": "s", "tags": ["t"]}"#), Ok(vec![tag]));
-        assert_eq!(
-            read(r#"{"prefixes": ["a.test/x/"]}"#),
-            Ok(vec![Target::Prefix("a.test/x/".into())])
-        );
+        let prefix = |text: &str| Ok(vec![Target::Prefix(text.into())]);
+        assert_eq!(read(r#"{"prefixes": ["A.test./x/"]}"#), prefix("http://a.test/x/"));
+        let url = Target::Url("http://a.test/x?q".into());
+        assert_eq!(read(r#"{"urls": ["a.test:80/%78?q"]}"#), Ok(vec![url]));
     }
 
     #[test]
@@ -383,6 +405,11 @@ mod tests {
             r#"{"site": "s", "tags": [""]}"#,
             r#"{"site": "s", "tags": ["a b"]}"#,
             r#"{"hosts": ["a\u0000"]}"#,
+            r#"{"hosts": ["http://a.test/x"]}"#,
+            r#"{"urls": ["http://a.test/%zz"]}"#,
+            r#"{"urls": ["ftp://a.test/"]}"#,
+            r#"{"prefixes": ["a.test"]}"#,
+            r#"{"prefixes": ["a.test/x?y"]}"#,
             r#"{"host": "a.test"}"#,
         ] {
             assert!(read(text).is_err(), "{text}");

@@ -261,7 +261,7 @@ pub(crate) fn may_see(caller: &Caller, name: &str) -> Result<(), Problem> {
 }
 
 /// The entity tag of a site as it is now.
-fn current_tag(state: &State, name: &str) -> Option<String> {
+pub(crate) fn current_tag(state: &State, name: &str) -> Option<String> {
     let (version, _) = state.site(name)?.current()?;
     Some(etag(version.version))
 }

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::App;
-use super::bodies;
 use super::caller::Caller;
 use super::pages::{Items, Page, page};
-use super::sites::{SiteBody, checked, may_see, put};
+use super::sites::{SiteBody, checked, current_tag, may_see, put};
+use super::{bodies, conditions};
 use crate::problem::{Problem, ProblemBody};
 use crate::state::record::Scope;
 use crate::state::{Site, State, Version};
@@ -166,6 +166,7 @@ pub(crate) async fn rollback(
     let asker = caller.asker(&bytes);
     let reply = app.desk.submit(asker, move |state, moment| {
         let known = state.sites.get(&name).ok_or_else(|| Problem::not_found("site", &name))?;
+        conditions::check(&headers, current_tag(state, &name).as_deref())?;
         let Some(document) = version(known, back.version)?.document.clone() else {
             return Err(Problem::invalid("with that version the site was removed"));
         };

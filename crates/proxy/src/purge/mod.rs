@@ -175,9 +175,14 @@ impl Node {
         let plan = self.plan();
         let wish = |(target, soft)| {
             let strength = if soft { Strength::Soft } else { Strength::Hard };
-            Some((wish::of_target(&plan, target)?, strength))
+            // Control refuses what nodes cannot read. A purge must never come to less than it says.
+            let wish = wish::of_target(&plan, target).unwrap_or_else(|| {
+                tracing::error!(?target, "a purge that cannot be read: everything is purged");
+                Wish::Everything
+            });
+            (wish, strength)
         };
-        let wishes: Vec<(Wish, Strength)> = targets.into_iter().filter_map(wish).collect();
+        let wishes: Vec<(Wish, Strength)> = targets.into_iter().map(wish).collect();
         if wishes.is_empty() {
             return Ok(0);
         }

@@ -110,7 +110,7 @@ pub(super) fn of_json(plan: &Plan, text: &[u8]) -> Result<Wishes, Refused> {
 const ONE_OF: &str = "Name exactly one of url, urls, tag, tags (with site), prefix, host, site, or \
                       everything (true), and soft if wanted.";
 
-/// What control wants purged; `None` if nothing stored can be meant. A site need not be known: what
+/// What control wants purged; `None` if it cannot be read. A site need not be known: what
 /// is stored of it would answer again if it came back.
 pub(super) fn of_target(plan: &Plan, target: &Target) -> Option<Wish> {
     match target {
