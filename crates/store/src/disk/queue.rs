@@ -236,6 +236,10 @@ impl Queue {
         let (mut bytes, mut puts) = (0, 0);
         while bytes < BATCH.0 && puts < BATCH.1 {
             let Some(op) = state.normal.pop_front() else { break };
+            if matches!(op, Op::Flush(_)) {
+                ops.push(op);
+                break;
+            }
             if let Op::Put(record, put) = &op {
                 let weight = record.payload_bytes() + PUT_BYTES;
                 (bytes, puts) = (bytes + weight, puts + 1);
@@ -251,6 +255,12 @@ impl Queue {
             ops.push(Op::Flush(None));
         }
         Some(ops)
+    }
+
+    /// All that was in hand has been worked off. A flush says so before it is answered, and is the
+    /// last of what is taken at once: who waited for it finds nothing unwritten that came before.
+    pub(crate) fn hand_is_empty(&self) {
+        lock(&self.state).in_hand_bytes = 0;
     }
 
     /// What must not wait for a long piece of work.
@@ -312,6 +322,18 @@ mod tests {
         assert_eq!((found(7).as_deref(), found(8)), (Some(&b"new"[..]), None));
         assert!(queue.remove(&index, 7).is_some());
         assert_eq!(found(7), None);
+    }
+
+    #[test]
+    fn a_flush_ends_what_is_in_hand() {
+        let queue = Queue::new(1 << 20);
+        assert!(queue.put(slice(7, "one")));
+        queue.push_normal(Op::Flush(None));
+        assert!(queue.put(slice(8, "other")));
+        assert_eq!(queue.take().map(|ops| ops.len()), Some(2), "what was put before, and the flush");
+        assert_eq!(queue.unwritten_bytes(), 2 * PUT_BYTES + 3 + 5);
+        queue.hand_is_empty();
+        assert_eq!(queue.unwritten_bytes(), PUT_BYTES + 5, "what was put after it");
     }
 
     /// Else its caller would be told that it is on disk before the first one is.

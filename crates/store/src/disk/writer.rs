@@ -133,6 +133,7 @@ impl Writer {
             Op::Remove { .. } => self.remove_all(vec![op]),
             Op::Flush(done) => {
                 let flushed = self.flush_all().is_ok();
+                self.disk.queue.hand_is_empty();
                 if let Some(done) = done {
                     // Whoever waited may have gone.
                     let _ = done.send(flushed);
