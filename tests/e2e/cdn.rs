@@ -331,6 +331,13 @@ fn a_certificate_is_put_served_and_taken_away() {
     let put = api.done("PUT", path, &json!({ "chain": own.cert, "key": own.key }));
     assert_eq!(put["names"], json!(["www.shop.test"]));
     assert_eq!(api.call("GET", "/v1/acks", &Value::Null).status, 200);
+    let body = json!({ "chain": own.cert, "key": own.key }).to_string();
+    let fields = "Content-Type: application/json\r\nIf-Match: \"another\"\r\n";
+    assert_eq!(api.send("PUT", path, fields, body.as_bytes()).status, 412, "two editors");
+    assert_eq!(api.send("DELETE", path, fields, b"").status, 412);
+    let tag = api.call("GET", path, &Value::Null).joined("etag");
+    let fields = format!("If-None-Match: {tag}\r\n");
+    assert_eq!(api.send("GET", path, &fields, b"").status, 304);
     let mut client = Client::https(edge.https(), "www.shop.test", &authority);
     assert_eq!(client.get("www.shop.test", "/", "").text(), "over TLS");
     let secret = own.key.lines().nth(1).expect("a line of the key");

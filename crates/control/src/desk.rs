@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use crate::log::{Entry, Log, LogError};
 use crate::problem::{Kind, Problem};
 use crate::state::digest::Digest;
+use crate::state::proof::Proof;
 use crate::state::record::{Deed, Once, Record};
 use crate::state::{Saved, State};
 use crate::stream::{self, Stream};
@@ -34,6 +35,8 @@ pub(crate) struct Asker {
     pub(crate) by: String,
     pub(crate) from: String,
     pub(crate) request_id: String,
+    /// The token that must still hold when the change is made; none: control itself asks.
+    pub(crate) proof: Option<Proof>,
     /// The key by which a request that comes again is known, and what it asked for.
     pub(crate) once: Option<(String, Digest)>,
 }
@@ -132,6 +135,11 @@ impl Desk {
         self.enqueue(asker, Box::new(decide))?.await.map_err(|_| gone())?
     }
 
+    /// What a request that has come before was answered, or why it is none.
+    pub(crate) fn answered(&self, asker: &Asker, now_ms: i64) -> Option<Result<Reply, Problem>> {
+        answered(&self.state.load(), asker, now_ms)
+    }
+
     fn enqueue(
         &self,
         asker: Asker,
@@ -218,34 +226,35 @@ impl Worker {
     fn decide(&mut self, job: Job, entries: &mut Vec<Entry>, waiting: &mut Vec<Waiting>) {
         let Job { asker, decide, answer } = job;
         let now_ms = self.tools.clock.now_wall_ms();
-        if let Some((key, asked)) = &asker.once
-            && let Some(known) = self.state.answer(key, now_ms)
-        {
-            let reply = if known.asked == *asked {
-                let (fields, body) = (known.fields.clone(), known.body.clone());
-                waiting
-                    .push(Waiting { answer, reply: Reply { status: known.status, fields, body } });
-                return;
-            } else {
-                Problem::new(Kind::KeyReused, "use a new key for a new request")
-            };
-            let _ = answer.send(Err(reply));
+        if asker.proof.as_ref().is_some_and(|proof| !proof.holds(&self.state, now_ms)) {
+            let detail = "the token was revoked or has ended meanwhile";
+            let _ = answer.send(Err(Problem::new(Kind::Unauthorized, detail)));
             return;
         }
+        match answered(&self.state, &asker, now_ms) {
+            Some(Ok(reply)) => return waiting.push(Waiting { answer, reply }),
+            Some(Err(problem)) => {
+                let _ = answer.send(Err(problem));
+                return;
+            }
+            None => {}
+        }
         let revision = self.state.revision + 1;
-        match decide(&self.state, Moment { revision, now_ms, by: &asker.by }) {
+        let decided = decide(&self.state, Moment { revision, now_ms, by: &asker.by });
+        let (deed, reply) = match decided {
             Err(problem) => {
                 let _ = answer.send(Err(problem));
+                return;
             }
-            Ok(Decision::Nothing(reply)) => waiting.push(Waiting { answer, reply }),
-            Ok(Decision::Do(deed, reply)) => {
-                let record = record(asker, (revision, now_ms), deed, &reply);
-                let news = self.state.apply(&record);
-                let lines = stream::lines(record.revision, news.as_ref());
-                entries.push(Entry { record, lines });
-                waiting.push(Waiting { answer, reply });
-            }
-        }
+            Ok(Decision::Nothing(reply)) if asker.once.is_some() => (Deed::Answered, reply),
+            Ok(Decision::Nothing(reply)) => return waiting.push(Waiting { answer, reply }),
+            Ok(Decision::Do(deed, reply)) => (deed, reply),
+        };
+        let record = record(asker, (revision, now_ms), deed, &reply);
+        let news = self.state.apply(&record);
+        let lines = stream::lines(record.revision, news.as_ref());
+        entries.push(Entry { record, lines });
+        waiting.push(Waiting { answer, reply });
     }
 
     /// Makes changes safe, then shows and answers them. If that fails, none was made.
@@ -276,8 +285,14 @@ impl Worker {
         if let Some(saving) = self.saving.take_if(|saving| saving.is_finished()) {
             match saving.join() {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(%error, "a snapshot could not be written"),
-                Err(_) => tracing::error!("a snapshot could not be written: a bug"),
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "a snapshot could not be written");
+                    self.save_again_soon();
+                }
+                Err(_) => {
+                    tracing::error!("a snapshot could not be written: a bug");
+                    self.save_again_soon();
+                }
             }
         }
         let due = self.state.revision >= self.saved_at + self.tools.snapshot_every;
@@ -290,9 +305,29 @@ impl Worker {
         let save = move || log.save(state.revision, &Saved::from(&*state), history);
         match std::thread::Builder::new().name("snapshot".to_owned()).spawn(save) {
             Ok(saving) => self.saving = Some(saving),
-            Err(error) => tracing::error!(%error, "a snapshot could not be written"),
+            Err(error) => {
+                tracing::error!(%error, "a snapshot could not be written");
+                self.save_again_soon();
+            }
         }
     }
+
+    /// A snapshot failed: not with every change, but long before the next one would be due.
+    fn save_again_soon(&mut self) {
+        let every = self.tools.snapshot_every;
+        self.saved_at = (self.state.revision + every.div_ceil(8)).saturating_sub(every);
+    }
+}
+
+/// What a request with a key that has come before was answered, or why it is none.
+fn answered(state: &State, asker: &Asker, now_ms: i64) -> Option<Result<Reply, Problem>> {
+    let (key, asked) = asker.once.as_ref()?;
+    let known = state.answer(key, now_ms)?;
+    if known.asked != *asked {
+        return Some(Err(Problem::new(Kind::KeyReused, "use a new key for a new request")));
+    }
+    let (fields, body) = (known.fields.clone(), known.body.clone());
+    Some(Ok(Reply { status: known.status, fields, body }))
 }
 
 fn record(asker: Asker, (revision, at_ms): (u64, i64), deed: Deed, reply: &Reply) -> Record {

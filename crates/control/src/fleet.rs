@@ -7,7 +7,10 @@ use selvedge_feed::{Ack, Report};
 use tokio::sync::watch;
 
 /// A node that has said nothing for so long does not live.
-pub(crate) const SILENCE_MS: u64 = 5_000;
+const SILENCE_MS: u64 = 5_000;
+/// For so long after the start a node that was not heard yet may be serving all the same: the wait
+/// before it connects again and its first report fit into it.
+const UNHEARD_MS: u64 = 30_000;
 /// Refusals of a node that are remembered.
 const REFUSALS_MAX: usize = 32;
 
@@ -15,9 +18,11 @@ const REFUSALS_MAX: usize = 32;
 pub(crate) struct Fleet {
     /// Held for a few instructions.
     nodes: Mutex<HashMap<String, Seen>>,
-    /// What every node that lives has applied: whoever waits for that looks again when it changes,
-    /// and not with each of their acks.
+    /// What every node that may be serving has applied: whoever waits for that looks again when it
+    /// changes, and not with each of their acks.
     floor: watch::Sender<u64>,
+    /// On the monotonic clock.
+    started_ms: u64,
 }
 
 /// What a node said last.
@@ -42,11 +47,17 @@ impl Seen {
     pub(crate) fn lives(&self, now_ms: u64) -> bool {
         now_ms.saturating_sub(self.at_ms) <= SILENCE_MS
     }
+
+    /// Whether the node may still call itself ready: then it counts for what is in force where.
+    fn may_serve(&self, now_ms: u64) -> bool {
+        now_ms.saturating_sub(self.at_ms) <= self.report.lag_max_ms.max(SILENCE_MS)
+    }
 }
 
 impl Fleet {
-    pub(crate) fn new() -> Self {
-        Self { nodes: Mutex::default(), floor: watch::Sender::new(0) }
+    /// Nothing is known of any node yet, at this time on the monotonic clock.
+    pub(crate) fn new(started_ms: u64) -> Self {
+        Self { nodes: Mutex::default(), floor: watch::Sender::new(0), started_ms }
     }
 
     fn nodes(&self) -> MutexGuard<'_, HashMap<String, Seen>> {
@@ -79,8 +90,8 @@ impl Fleet {
 
     /// Tells those who wait if all are further than before.
     fn raise(&self, nodes: &HashMap<String, Seen>, now_ms: u64) {
-        let lives = nodes.values().filter(|seen| seen.lives(now_ms));
-        let floor = lives.map(|seen| seen.report.ack.applied).min().unwrap_or_default();
+        let serve = nodes.values().filter(|seen| seen.may_serve(now_ms));
+        let floor = serve.map(|seen| seen.report.ack.applied).min().unwrap_or_default();
         self.floor.send_if_modified(|known| std::mem::replace(known, floor) != floor);
     }
 
@@ -89,12 +100,14 @@ impl Fleet {
         self.nodes().remove(name);
     }
 
-    /// Tells when all nodes that live are further than before. Who fell silent is told by nothing.
+    /// Tells when all nodes that may be serving are further than before. Who fell silent is told by
+    /// nothing.
     pub(crate) fn watch(&self) -> watch::Receiver<u64> {
         self.floor.subscribe()
     }
 
-    /// Of these nodes, those that live: who has applied a revision of this log, and who has not.
+    /// Of these nodes, those that may be serving: who has applied a revision of this log, and who
+    /// has not.
     pub(crate) fn applied<'a>(
         &self,
         names: impl Iterator<Item = &'a String>,
@@ -104,11 +117,13 @@ impl Fleet {
     ) -> (Vec<String>, Vec<String>) {
         let nodes = self.nodes();
         let has = |name: &&String| {
-            let seen = &nodes[*name].report.ack;
-            seen.log == log && seen.applied >= revision
+            let ack = nodes.get(*name).map(|seen| &seen.report.ack);
+            ack.is_some_and(|ack| ack.log == log && ack.applied >= revision)
         };
-        let lives = |name: &&String| nodes.get(*name).is_some_and(|seen| seen.lives(now_ms));
-        let (has, has_not): (Vec<&String>, Vec<&String>) = names.filter(lives).partition(has);
+        let just_started = now_ms.saturating_sub(self.started_ms) <= UNHEARD_MS;
+        let may_serve =
+            |name: &&String| nodes.get(*name).map_or(just_started, |seen| seen.may_serve(now_ms));
+        let (has, has_not): (Vec<&String>, Vec<&String>) = names.filter(may_serve).partition(has);
         let owned = |names: Vec<&String>| names.into_iter().cloned().collect();
         (owned(has), owned(has_not))
     }
@@ -134,7 +149,7 @@ mod tests {
 
     #[test]
     fn who_waits_is_woken_when_the_last_one_has_it() {
-        let fleet = Fleet::new();
+        let fleet = Fleet::new(0);
         let mut woken = fleet.watch();
         let ack = |name, applied| {
             let ack = Ack { log: "a".into(), applied, refused: vec![] };
@@ -155,17 +170,25 @@ mod tests {
     }
 
     #[test]
-    fn only_who_lives_is_waited_for() {
-        let fleet = Fleet::new();
+    fn only_who_may_be_serving_is_waited_for() {
+        let fleet = Fleet::new(0);
         let when = |mono_ms| When { mono_ms, wall_ms: 0 };
         let ack = |applied| Ack { log: "a".into(), applied, refused: vec![] };
         fleet.ack("one", ack(5), when(10_000));
         fleet.ack("two", ack(4), when(10_000));
         fleet.ack("dead", ack(3), when(1_000));
         let names = ["one", "two", "dead", "unknown"].map(str::to_owned);
+        let list = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
         let applied = |log, revision| fleet.applied(names.iter(), log, revision, 10_000);
-        assert_eq!(applied("a", 5), (vec!["one".into()], vec!["two".into()]));
-        assert_eq!(applied("a", 4).1, Vec::<String>::new());
-        assert_eq!(applied("b", 1).0, Vec::<String>::new());
+        assert_eq!(applied("a", 5), (list(&["one"]), list(&["two", "unknown"])));
+        assert_eq!(applied("a", 4).1, list(&["unknown"]), "it may not have come back yet");
+        assert_eq!(applied("b", 1).0, list(&[]));
+        let later = UNHEARD_MS + 1;
+        fleet.ack("one", ack(5), when(later));
+        let report = Report { ack: ack(4), lag_max_ms: 60_000, ..Report::default() };
+        fleet.report("two", report, when(10_000));
+        let missing = |now_ms| fleet.applied(names.iter(), "a", 5, now_ms).1;
+        assert_eq!(missing(later), list(&["two"]), "it calls itself ready for a minute");
+        assert_eq!(missing(later + 60_000), list(&[]));
     }
 }

@@ -110,7 +110,7 @@ impl Control {
             desk,
             log: found,
             stream,
-            fleet: Fleet::new(),
+            fleet: Fleet::new(clock.now_mono_ms()),
             blobs,
             jobs: Jobs::new(),
             seal,
@@ -238,6 +238,7 @@ fn first_token(app: &App, folder: &Path) -> Result<PathBuf, OpenError> {
         by: "control".to_owned(),
         from: "itself".to_owned(),
         request_id: random::hex::<8>(),
+        proof: None,
         once: None,
     };
     let made = app.desk.submit_now(asker, move |_, moment| {

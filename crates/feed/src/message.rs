@@ -70,6 +70,9 @@ pub struct Report {
     /// Why not, in a word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// For how long it calls itself ready without a word from control, in milliseconds.
+    #[serde(default)]
+    pub lag_max_ms: u64,
     /// How busy it is.
     pub load: Load,
     /// What its cache does.

@@ -131,7 +131,10 @@ impl<S: Sink> Follower<S> {
         let (acker, told) = (teller.clone(), acks.subscribe());
         tasks.spawn_background(async move { acker.tell_acks(told).await });
         let told = acks.subscribe();
-        tasks.spawn_background(async move { teller.report(told, &*figures, clock).await });
+        let lag = Arc::clone(&standing);
+        tasks.spawn_background(async move {
+            teller.report(told, &*figures, &lag, clock).await;
+        });
         let (jitter, waits) = (RandomState::new(), 0);
         Self {
             control,
@@ -367,6 +370,7 @@ impl Teller {
         &self,
         acks: watch::Receiver<Ack>,
         figures: &(dyn Fn() -> Figures + Send),
+        standing: &Standing,
         clock: Clock,
     ) {
         let (mut before, mut before_ms) = (figures(), clock.now_mono_ms());
@@ -374,7 +378,8 @@ impl Teller {
             tokio::time::sleep(REPORT_EACH).await;
             let (now, now_ms) = (figures(), clock.now_mono_ms());
             let ack = acks.borrow().clone();
-            let report = now.report(&before, now_ms.saturating_sub(before_ms), ack);
+            let since_ms = now_ms.saturating_sub(before_ms);
+            let report = now.report(&before, since_ms, ack, standing.lag_max_ms());
             (before, before_ms) = (now, now_ms);
             self.tell("report", &report).await;
         }

@@ -27,4 +27,4 @@ pub use identity::Identity;
 pub use keep::{Folder, KeepError, Known, Opened};
 pub use load::Figures;
 pub use standing::Standing;
-pub use take::{Changed, Objection, Sink};
+pub use take::{Changed, Objection, Part, Sink};

@@ -26,7 +26,7 @@ pub struct Figures {
 impl Figures {
     /// What to tell of the time since `before`, so many milliseconds ago.
     #[must_use]
-    pub(crate) fn report(&self, before: &Self, ms: u64, ack: Ack) -> Report {
+    pub(crate) fn report(&self, before: &Self, ms: u64, ack: Ack, lag_max_ms: u64) -> Report {
         let seconds = (ms as f64 / 1000.0).max(0.001);
         let rate = |now: u64, then: u64| now.saturating_sub(then) as f64 / seconds;
         let cores = self.cores.max(1) as f64;
@@ -35,6 +35,7 @@ impl Figures {
             ack,
             ready: self.why_not_ready.is_none(),
             why: self.why_not_ready.map(str::to_owned),
+            lag_max_ms,
             load: Load {
                 cpu,
                 rss_bytes: self.rss_bytes,
@@ -62,10 +63,10 @@ mod tests {
             sent_bytes: 50,
             ..before
         };
-        let report = now.report(&before, 2_000, Ack::default());
+        let report = now.report(&before, 2_000, Ack::default(), 10_000);
         assert_eq!((report.ready, report.why.as_deref()), (false, Some("draining")));
         assert_eq!((report.load.cpu, report.load.requests_per_s), (0.25, 10.0));
         assert_eq!(report.load.bytes_per_s, 0.0, "counters never go back");
-        assert!(now.report(&before, 0, Ack::default()).load.cpu <= 1.0);
+        assert!(now.report(&before, 0, Ack::default(), 0).load.cpu <= 1.0);
     }
 }

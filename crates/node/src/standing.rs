@@ -46,6 +46,11 @@ impl Standing {
         self.lag_max_ms.store(lag_max_ms, Relaxed);
     }
 
+    /// See [`Self::set_lag_max`].
+    pub(crate) fn lag_max_ms(&self) -> u64 {
+        self.lag_max_ms.load(Relaxed)
+    }
+
     /// Everything up to this revision is in force.
     #[must_use]
     pub fn applied(&self) -> u64 {

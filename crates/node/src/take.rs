@@ -54,11 +54,22 @@ pub struct Changed {
     pub certificates: BTreeSet<String>,
 }
 
+/// What can be refused of a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Its document.
+    Site,
+    /// Its certificate.
+    Certificate,
+}
+
 /// Why something cannot be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Objection {
     /// The site it is of.
     pub site: String,
+    /// What of it.
+    pub part: Part,
     /// What is wrong with it.
     pub reason: String,
 }
@@ -113,7 +124,9 @@ pub(crate) struct Taker<S> {
     known: Option<Known>,
     /// A purge is in force that a restart would undo: what is kept must not go beyond it.
     is_ahead: bool,
-    refused: BTreeMap<String, Refusal>,
+    refused: BTreeMap<(String, Part), Refusal>,
+    /// Why the newest state cannot be served as a whole.
+    unserved: Option<Refusal>,
     standing: Arc<Standing>,
 }
 
@@ -128,7 +141,8 @@ impl<S: Sink> Taker<S> {
     ) -> Self {
         let name = name.to_owned();
         let refused = BTreeMap::new();
-        let mut taker = Self { name, sink, folder, known, is_ahead: false, refused, standing };
+        let (is_ahead, unserved) = (false, None);
+        let mut taker = Self { name, sink, folder, known, is_ahead, refused, unserved, standing };
         taker.applied();
         taker
     }
@@ -149,7 +163,8 @@ impl<S: Sink> Taker<S> {
     /// How far it is.
     pub(crate) fn ack(&self) -> Ack {
         let Some((log, applied)) = self.since() else { return Ack::default() };
-        let refused = self.refused.values().take(REFUSALS_MAX).cloned().collect();
+        let refused = self.unserved.iter().chain(self.refused.values());
+        let refused = refused.take(REFUSALS_MAX).cloned().collect();
         Ack { log: log.to_owned(), applied, refused }
     }
 
@@ -168,13 +183,14 @@ impl<S: Sink> Taker<S> {
             }
             changed = Changed::default();
             for objection in objections {
-                changed.sites.insert(objection.site.clone());
-                changed.certificates.insert(objection.site.clone());
-                self.put_back(&mut state, &objection.site);
+                self.put_back(&mut state, &objection);
+                match objection.part {
+                    Part::Site => &mut changed.sites,
+                    Part::Certificate => &mut changed.certificates,
+                }
+                .insert(objection.site.clone());
                 self.refuse(revision.number, objection);
             }
-            changed.sites.retain(|site| state.sites.contains_key(site));
-            changed.certificates.retain(|site| state.certificates.contains_key(site));
         }
         self.sink.applying(state.revision);
         self.serve(&state);
@@ -190,23 +206,23 @@ impl<S: Sink> Taker<S> {
         self.applied();
     }
 
-    /// Puts the last good form of a site in the place of one that cannot be served, or nothing.
-    fn put_back(&self, state: &mut State, name: &str) {
-        let old = self.known.as_ref().map(|known| &known.state);
+    /// Puts the last good form in the place of what cannot be served. Where there is none, the site
+    /// is not served; that its paths are pushed stays known.
+    fn put_back(&self, state: &mut State, Objection { site: name, part, .. }: &Objection) {
         // Where the old form is objected to as well, there is no good one.
-        let seen = self.refused.contains_key(name);
-        let old_site = old.and_then(|old| old.sites.get(name)).filter(|_| !seen);
-        match (old_site, state.sites.get_mut(name)) {
-            (Some(old), Some(site)) => {
-                let pushed = site.pushed.clone();
-                *site = Arc::new(Site { pushed, ..(**old).clone() });
+        let is_seen = self.refused.contains_key(&(name.clone(), *part));
+        let old = self.known.as_ref().map(|known| &known.state).filter(|_| !is_seen);
+        match part {
+            Part::Site => {
+                let Some(site) = state.sites.get_mut(name) else { return };
+                let good = old.and_then(|old| old.sites.get(name));
+                let good = good.map_or_else(Site::default, |good| Site::clone(good));
+                *site = Arc::new(Site { pushed: site.pushed.clone(), ..good });
             }
-            _ => drop(state.sites.remove(name)),
-        }
-        let old_pair = old.and_then(|old| old.certificates.get(name)).filter(|_| !seen);
-        match old_pair.filter(|_| state.sites.contains_key(name)) {
-            Some(pair) => drop(state.certificates.insert(name.to_owned(), Arc::clone(pair))),
-            None => drop(state.certificates.remove(name)),
+            Part::Certificate => match old.and_then(|old| old.certificates.get(name)) {
+                Some(pair) => drop(state.certificates.insert(name.clone(), Arc::clone(pair))),
+                None => drop(state.certificates.remove(name)),
+            },
         }
     }
 
@@ -268,25 +284,28 @@ impl<S: Sink> Taker<S> {
             News::SiteGone { name } => Some(name),
             _ => None,
         });
-        for name in changed.sites.iter().chain(&changed.certificates).chain(gone) {
-            self.refused.remove(name);
+        let put_right = (changed.sites.iter().map(|name| (name, Part::Site)))
+            .chain(changed.certificates.iter().map(|name| (name, Part::Certificate)))
+            .chain(gone.flat_map(|name| [(name, Part::Site), (name, Part::Certificate)]));
+        for (name, part) in put_right {
+            self.refused.remove(&(name.clone(), part));
         }
         Some(candidate)
     }
 
-    fn refuse(&mut self, revision: u64, Objection { site, mut reason }: Objection) {
+    fn refuse(&mut self, revision: u64, Objection { site, part, mut reason }: Objection) {
         reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
-        tracing::error!(revision, site, reason, "refused; its last good form serves on");
-        self.refused.insert(site, Refusal { revision, reason });
+        tracing::error!(revision, site, ?part, reason, "refused; its last good form serves on");
+        self.refused.insert((site, part), Refusal { revision, reason });
     }
 
     fn serve(&mut self, state: &State) {
         if let Err(reason) = self.sink.serve(state) {
             tracing::error!(revision = state.revision, reason, "cannot be served");
             let (revision, reason) = (state.revision, reason);
-            self.refused.insert(String::new(), Refusal { revision, reason });
+            self.unserved = Some(Refusal { revision, reason });
         } else {
-            self.refused.remove("");
+            self.unserved = None;
         }
     }
 

@@ -14,7 +14,8 @@ use selvedge_config::{Config, Site, host_clashes, site_from_json};
 use selvedge_feed::{CacheFigures, Join, Pair, SealKey, State, Target, Tier};
 use selvedge_net::{CertificatePem, Certificates, ClientTls, Clock, Counters};
 use selvedge_node::{
-    Changed, Figures, Folder, Following, Identity, Objection, Opened, Settings, Sink, Standing,
+    Changed, Figures, Folder, Following, Identity, Objection, Opened, Part, Settings, Sink,
+    Standing,
 };
 use selvedge_proxy::{Node, Storage, Trust};
 use selvedge_store::Store;
@@ -85,25 +86,26 @@ impl Followed {
         trust: impl Fn(&Site) -> Result<(), String>,
     ) -> Vec<Objection> {
         let mut objections = Vec::new();
-        let mut object = |site: &str, reason: String| {
-            objections.push(Objection { site: site.to_owned(), reason });
+        let mut object = |site: &str, part, reason: String| {
+            objections.push(Objection { site: site.to_owned(), part, reason });
         };
         for name in &changed.sites {
             let Some(site) = state.sites.get(name).filter(|site| !site.document.is_null()) else {
                 continue;
             };
             match self.site(name, &site.document) {
-                Ok(site) => trust(&site).unwrap_or_else(|reason| object(name, reason)),
-                Err(reason) => object(name, reason),
+                Ok(site) => trust(&site).unwrap_or_else(|reason| object(name, Part::Site, reason)),
+                Err(reason) => object(name, Part::Site, reason),
             }
         }
         for name in &changed.certificates {
             let Some(pair) = state.certificates.get(name) else { continue };
             if let Err(reason) = self.pem(name, pair) {
-                object(name, reason);
+                object(name, Part::Certificate, reason);
             }
         }
-        let bad: BTreeSet<String> = objections.iter().map(|it| it.site.clone()).collect();
+        let bad = objections.iter().filter(|it| it.part == Part::Site);
+        let bad: BTreeSet<String> = bad.map(|it| it.site.clone()).collect();
         if !changed.sites.is_empty() {
             let sites = self.sites_of(state, &bad);
             for clash in host_clashes(sites.iter().map(|site| &**site)) {
@@ -111,7 +113,8 @@ impl Followed {
                 let is_second = changed.sites.contains(second);
                 let (name, owner) = if is_second { (second, first) } else { (first, second) };
                 let reason = format!("{} belongs to the site {owner} already", clash.host);
-                objections.push(Objection { site: name.to_owned(), reason });
+                let (site, part) = (name.to_owned(), Part::Site);
+                objections.push(Objection { site, part, reason });
             }
         }
         objections

@@ -33,6 +33,8 @@ pub(crate) struct Reloader {
     pub(crate) clock: Clock,
     /// What control says, where one is followed.
     pub(crate) followed: Option<Followed>,
+    /// What control says could not be served to its end: next time nothing counts as unchanged.
+    pub(crate) is_unserved: bool,
     pub(crate) standing: Option<Arc<Standing>>,
 }
 
@@ -74,7 +76,9 @@ impl Reloader {
     /// Serves what control says.
     pub(crate) fn follow(&mut self, state: &State) -> Result<(), String> {
         let Some(followed) = &mut self.followed else { return Ok(()) };
-        if followed.take(state) {
+        let are_others = followed.take(state);
+        let was_unserved = std::mem::replace(&mut self.is_unserved, true);
+        if are_others || was_unserved {
             let own = std::mem::take(&mut self.own_certificates);
             let put = self.put_certificates(&own);
             self.own_certificates = own;
@@ -82,8 +86,11 @@ impl Reloader {
         }
         let (config, files) = (self.config.clone(), self.files.clone());
         let purge_token = self.purge_token.clone();
-        self.serve(&config, &files, purge_token.as_ref(), Anew::Changed)
-            .map_err(|error| error.to_string())
+        let anew = if was_unserved { Anew::All } else { Anew::Changed };
+        self.serve(&config, &files, purge_token.as_ref(), anew)
+            .map_err(|error| error.to_string())?;
+        self.is_unserved = false;
+        Ok(())
     }
 
     /// Control knows this node as this one from now on.

@@ -122,6 +122,7 @@ impl Service {
             access_log: Arc::clone(&access_log),
             clock,
             followed: None,
+            is_unserved: false,
             standing: None,
         };
         let start = beginning.map(|beginning| begin(beginning, &mut reloader, &telemetry));

@@ -18,6 +18,7 @@ use crate::problem::{Kind, Problem};
 use crate::random;
 use crate::state::State;
 use crate::state::digest::{Digest, Hasher};
+use crate::state::proof::Proof;
 use crate::state::record::{Scope, Token, TokenKind};
 
 /// Fields that change what a request asks for.
@@ -30,6 +31,7 @@ const KEY_BYTES_MAX: usize = 255;
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) who: Who,
+    proof: Proof,
     arrival: Arrival,
     key: Option<String>,
     line: String,
@@ -79,7 +81,7 @@ impl Caller {
         let arrival = arrival.ok_or_else(|| Problem::new(Kind::Internal, "no arrival"))?;
         let token = bearer(&parts.headers)
             .ok_or_else(|| unauthorized("bring a token: `Authorization: Bearer TOKEN`"))?;
-        let who = find(state, token, now_ms)
+        let (who, proof) = find(state, token, now_ms)
             .ok_or_else(|| unauthorized("the token is unknown, expired or revoked"))?;
         let key = parts.headers.get("idempotency-key").map(|value| {
             let text = value.to_str().unwrap_or_default().trim();
@@ -93,7 +95,7 @@ impl Caller {
                 line.push_str(&format!("\n{name}: {:?}", value.as_bytes()));
             }
         }
-        Ok(Self { who, arrival, key: key.transpose()?, line })
+        Ok(Self { who, proof, arrival, key: key.transpose()?, line })
     }
 
     /// Whether the caller may do this, on this site if it is about one.
@@ -168,6 +170,7 @@ impl Caller {
             by,
             from: self.arrival.from.to_string(),
             request_id: self.arrival.request_id.clone(),
+            proof: Some(self.proof.clone()),
             once,
         }
     }
@@ -209,7 +212,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Whose token it is, if it is one.
-fn find(state: &State, text: &str, now_ms: i64) -> Option<Who> {
+fn find(state: &State, text: &str, now_ms: i64) -> Option<(Who, Proof)> {
     let (prefix, rest) = text.split_once('_')?;
     let (id, secret) = rest.rsplit_once('_')?;
     let brought = Digest::of(secret.as_bytes());
@@ -221,7 +224,9 @@ fn find(state: &State, text: &str, now_ms: i64) -> Option<Who> {
     if prefix == Prefix::Node.word() {
         let node = state.nodes.get(id);
         let matches = is(node.map(|node| &node.secret));
-        return node.filter(|_| matches).map(|node| Who::Node(node.member.name.clone()));
+        let node = node.filter(|_| matches)?;
+        let name = node.member.name.clone();
+        return Some((Who::Node(name.clone()), Proof::Node { name, secret: brought }));
     }
     let token = state.tokens.get(id);
     let matches = is(token.map(|token| &token.secret));
@@ -229,11 +234,10 @@ fn find(state: &State, text: &str, now_ms: i64) -> Option<Who> {
     if token.expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) {
         return None;
     }
-    match token.kind {
-        TokenKind::Api { .. } if prefix == Prefix::Api.word() => Some(Who::Api(Arc::clone(token))),
-        TokenKind::Join { .. } if prefix == Prefix::Join.word() => {
-            Some(Who::Join(Arc::clone(token)))
-        }
-        _ => None,
-    }
+    let who = match token.kind {
+        TokenKind::Api { .. } if prefix == Prefix::Api.word() => Who::Api(Arc::clone(token)),
+        TokenKind::Join { .. } if prefix == Prefix::Join.word() => Who::Join(Arc::clone(token)),
+        _ => return None,
+    };
+    Some((who, Proof::Token { id: token.id.clone(), secret: brought }))
 }

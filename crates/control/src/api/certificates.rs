@@ -3,16 +3,19 @@
 use axum::body::Body;
 use axum::extract::{Path, State as Ext};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, header};
 use selvedge_net::{CertificatePem, Certificates};
 use serde::{Deserialize, Serialize};
 
 use super::bodies::{self, reply};
 use super::caller::Caller;
+use super::conditions;
 use super::sites::may_see;
 use super::{App, Revised};
 use crate::desk::Decision;
 use crate::problem::{Kind, Problem, ProblemBody};
+use crate::state::State;
+use crate::state::digest::Digest;
 use crate::state::record::{Certificate, Deed, Scope};
 
 /// Bytes of a chain or a key at most.
@@ -58,25 +61,42 @@ impl CertificateBody {
 /// The certificate of a site, without its key.
 #[utoipa::path(get, path = "/v1/sites/{site}/certificate", tag = "certificates",
     params(("site" = String, Path, description = "The name of the site")), responses(
-    (status = 200, body = CertificateBody),
+    (status = 200, body = CertificateBody, description = "`ETag` is for `If-Match`"),
+    (status = 304, description = "It is the one of `If-None-Match`"),
     (status = "4XX", body = ProblemBody, content_type = "application/problem+json")))]
 pub(crate) async fn read(
     Ext(app): Ext<App>,
     caller: Caller,
     Path(name): Path<String>,
-) -> Result<axum::Json<CertificateBody>, Problem> {
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     may_see(&caller, &name)?;
     let state = app.desk.state();
     let site = state.site(&name).ok_or_else(|| Problem::not_found("site", &name))?;
     let certificate = site.certificate.as_ref();
     let certificate = certificate.ok_or_else(|| Problem::not_found("certificate of", &name))?;
-    Ok(axum::Json(CertificateBody::new(&name, certificate, state.revision)))
+    let tag = etag(certificate);
+    if conditions::is_not_modified(&headers, &tag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    }
+    let body = CertificateBody::new(&name, certificate, state.revision);
+    Ok(([(header::ETAG, tag)], axum::Json(body)).into_response())
+}
+
+/// The entity tag of a certificate: another chain or another key makes another one.
+fn etag(certificate: &Certificate) -> String {
+    let text = format!("{}\n{}", certificate.chain, certificate.sealed_key);
+    Digest::of(text.as_bytes()).etag()
+}
+
+fn current_tag(state: &State, site: &str) -> Option<String> {
+    state.site(site)?.certificate.as_deref().map(etag)
 }
 
 /// Put the certificate of a site.
 ///
 /// It is checked: the key belongs to it and it has not ended. The key is stored sealed, and cannot
-/// be read back.
+/// be read back. `If-Match` refuses to overwrite another one, `If-None-Match: *` to overwrite any.
 #[utoipa::path(put, path = "/v1/sites/{site}/certificate", tag = "certificates",
     request_body = NewCertificate,
     params(("site" = String, Path, description = "The name of the site")), responses(
@@ -97,8 +117,10 @@ pub(crate) async fn put(
     let certificate = checked(&app, &name, new)?;
     let done = app.desk.submit(caller.asker(&bytes), move |state, moment| {
         state.site(&name).ok_or_else(|| Problem::not_found("site", &name))?;
+        conditions::check(&headers, current_tag(state, &name).as_deref())?;
         let body = CertificateBody::new(&name, &certificate, moment.revision);
-        let answer = reply(StatusCode::OK, &body);
+        let mut answer = reply(StatusCode::OK, &body);
+        answer.fields.push(("etag".to_owned(), etag(&certificate)));
         Ok(Decision::Do(Deed::CertificatePut { site: name, certificate }, answer))
     });
     Ok(done.await?.into_response())
@@ -113,6 +135,7 @@ pub(crate) async fn remove(
     Ext(app): Ext<App>,
     caller: Caller,
     Path(name): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     caller.may(Scope::Config, Some(&name))?;
     let done = app.desk.submit(caller.asker(b""), move |state, moment| {
@@ -120,6 +143,7 @@ pub(crate) async fn remove(
         if site.certificate.is_none() {
             return Err(Problem::not_found("certificate of", &name));
         }
+        conditions::check(&headers, current_tag(state, &name).as_deref())?;
         let answer = reply(StatusCode::OK, &Revised { revision: moment.revision });
         Ok(Decision::Do(Deed::CertificateRemoved { site: name }, answer))
     });

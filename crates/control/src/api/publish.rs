@@ -188,6 +188,11 @@ pub(crate) async fn publish(
     pushable(&app.desk.state(), &site)?;
     let _batch = app.blobs.batch()?;
     let (list, bytes): (Publication, _) = bodies::long_json(&headers, body, LIST_BYTES_MAX).await?;
+    let asker = caller.asker(&bytes);
+    // What was published once may be gone by now: the answer is the same all the same.
+    if let Some(reply) = app.desk.answered(&asker, app.clock.now_wall_ms()) {
+        return Ok(reply?.into_response());
+    }
     check_length("put", list.put.len())?;
     check_length("remove", list.remove.len())?;
     let remove = list.remove.iter().map(|path| object_path(path));
@@ -197,7 +202,7 @@ pub(crate) async fn publish(
     holds.iter().for_each(|hold| hold.keep(until_ms));
     let change = Change::new(&site, drafts, removal, app.clock.now_wall_ms());
     let bytes_max = app.settings.bytes_max;
-    let reply = app.desk.submit(caller.asker(&bytes), move |state, moment| {
+    let reply = app.desk.submit(asker, move |state, moment| {
         let (deed, published) = change.decide(state, moment, bytes_max)?;
         Ok(decision(deed, publishing::reply(&published)))
     });

@@ -64,7 +64,7 @@ pub(crate) struct Wish {
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Waiting {
-    /// `acks`: answer when every live node has applied it.
+    /// `acks`: answer when every node that may be serving has applied it.
     wait: Option<String>,
     /// How long at most, such as `10s`; 60 s at most.
     timeout: Option<String>,
@@ -87,22 +87,23 @@ pub(crate) struct Purged {
 /// Who has applied a revision.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub(crate) struct Acks {
-    /// Live nodes that have.
+    /// Nodes that have.
     applied: Vec<String>,
-    /// Live nodes that have not.
+    /// Nodes that have not, or that are not heard, and may be serving all the same.
     missing: Vec<String>,
-    /// Nodes that do not live: they apply it before they are ready again.
+    /// Nodes not heard for so long that they cannot call themselves ready: they apply it before
+    /// they do again.
     away: Vec<String>,
 }
 
 /// Purge.
 ///
 /// By URL, tag, prefix, host or site. The answer carries the revision; with `wait=acks` it says who
-/// has applied it, and is 202 when a live node has not.
+/// has applied it, and is 202 when a node that may be serving has not.
 #[utoipa::path(post, path = "/v1/purge", tag = "purge", params(Waiting), request_body = Wish,
     responses(
     (status = 200, body = Purged, description = "Ordered; with `wait=acks`: in force everywhere"),
-    (status = 202, body = Purged, description = "Not yet in force on every live node"),
+    (status = 202, body = Purged, description = "Not yet in force everywhere"),
     (status = "4XX", body = ProblemBody, content_type = "application/problem+json")))]
 pub(crate) async fn purge(
     Ext(app): Ext<App>,
@@ -129,10 +130,10 @@ pub(crate) struct Awaited {
 
 /// Wait for acks.
 ///
-/// Answers when every live node has applied a revision, or when the time is over.
+/// Answers when every node that may be serving has applied a revision, or when the time is over.
 #[utoipa::path(get, path = "/v1/acks", tag = "status", params(Awaited), responses(
-    (status = 200, body = Acks, description = "In force on every live node"),
-    (status = 202, body = Acks, description = "Not yet in force on every live node"),
+    (status = 200, body = Acks, description = "In force everywhere"),
+    (status = 202, body = Acks, description = "Not yet in force everywhere"),
     (status = "4XX", body = ProblemBody, content_type = "application/problem+json")))]
 pub(crate) async fn wait(
     Ext(app): Ext<App>,
@@ -314,14 +315,12 @@ async fn order(
     waiting: &Waiting,
 ) -> Result<Response, Problem> {
     let limit = limit(waiting)?;
-    {
-        let state = app.desk.state();
+    let (count, asker) = (targets.len(), caller.asker(asked));
+    let caller = caller.clone();
+    let answer = app.desk.submit(asker, move |state, moment| {
         for target in &targets {
-            caller.may(Scope::Purge, site_of(&state, target))?;
+            caller.may(Scope::Purge, site_of(state, target))?;
         }
-    }
-    let count = targets.len();
-    let answer = app.desk.submit(caller.asker(asked), move |_, moment| {
         let purged = Purged { revision: moment.revision, targets: count, soft, acks: None };
         let answer = reply(StatusCode::OK, &purged);
         Ok(Decision::Do(Deed::Purged { targets, soft }, answer))
@@ -347,7 +346,7 @@ fn limit(waiting: &Waiting) -> Result<Option<Duration>, Problem> {
     }
 }
 
-/// Waits until every live node has applied a revision, or the time is over.
+/// Waits until every node that may be serving has applied a revision, or the time is over.
 pub(crate) async fn acks(app: &App, revision: u64, limit: Duration) -> Acks {
     let mut changed = app.fleet.watch();
     let ends_ms = app.clock.now_mono_ms() + limit.as_millis() as u64;

@@ -34,6 +34,11 @@ pub(super) fn write(folder: &Path, revision: u64, state: &Saved) -> Result<(), L
     Ok(())
 }
 
+/// The revision of the oldest snapshot that is kept.
+pub(super) fn oldest(folder: &Path) -> Result<Option<u64>, LogError> {
+    Ok(all(folder)?.last().map(|(revision, _)| *revision))
+}
+
 /// The newest snapshot that is whole.
 pub(super) fn newest(folder: &Path) -> Result<Option<Saved>, LogError> {
     for (_, path) in all(folder)? {

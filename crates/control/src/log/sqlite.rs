@@ -175,7 +175,9 @@ impl Log for SqliteLog {
 
     fn save(&self, revision: u64, state: &Saved, history: u64) -> Result<(), LogError> {
         snapshot::write(&self.folder, revision, state)?;
-        self.delete("record", revision.saturating_sub(history))?;
+        // A snapshot can stand in for a newer one that is damaged only with all that came after.
+        let oldest = snapshot::oldest(&self.folder)?.unwrap_or_default();
+        self.delete("record", revision.saturating_sub(history).min(oldest))?;
         self.delete("audit", revision.saturating_sub(AUDIT_ROWS_MAX))
     }
 

@@ -81,3 +81,23 @@ fn a_snapshot_takes_the_place_of_old_records() {
     std::fs::write(&path, bytes).expect("a file");
     assert!(log.saved().expect("an answer").is_none(), "a damaged snapshot is never used");
 }
+
+#[test]
+fn an_older_snapshot_can_stand_in_however_little_is_kept_for_nodes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = open(folder.path());
+    let mut state = State::default();
+    for revision in 1..=30 {
+        let entry = entry(revision);
+        state.apply(&entry.record);
+        log.append(&[entry]).expect("room");
+        if revision % 10 == 0 {
+            log.save(revision, &Saved::from(&state), 1).expect("room");
+        }
+    }
+    std::fs::write(folder.path().join("snapshot-30.json"), "damaged").expect("a file");
+    let saved = log.saved().expect("an answer").map(State::from).expect("the one before");
+    let after = log.records(saved.revision).expect("records");
+    let revisions: Vec<u64> = after.iter().map(|record| record.revision).collect();
+    assert_eq!((saved.revision, revisions), (20, (21..=30).collect()));
+}

@@ -2,6 +2,7 @@
 //! is alike, so the state that requests look at never changes under them.
 
 pub(crate) mod digest;
+pub(crate) mod proof;
 pub(crate) mod record;
 mod saved;
 #[cfg(test)]
@@ -163,7 +164,7 @@ impl State {
             Deed::SitePut { name, document } => self.version(name, Some(document), record),
             Deed::SiteRemoved { name } => self.remove_site(name, record),
             Deed::Published { site, put, removed } => self.publish(site, put, removed),
-            Deed::Purged { .. } => {}
+            Deed::Purged { .. } | Deed::Answered => {}
             Deed::NodeJoined { member, secret, version, join } => {
                 let node = Node {
                     member: member.clone(),

@@ -41,17 +41,51 @@ pub(crate) struct Once {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "did", rename_all = "kebab-case")]
 pub(crate) enum Deed {
-    SitePut { name: String, document: Value },
-    SiteRemoved { name: String },
-    Published { site: String, put: Vec<(String, Arc<Object>)>, removed: Vec<String> },
-    Purged { targets: Vec<Target>, soft: bool },
-    NodeJoined { member: Member, secret: Digest, version: String, join: String },
-    NodeRemoved { name: String },
-    IntentSet { name: String, intent: Intent },
-    CertificatePut { site: String, certificate: Certificate },
-    CertificateRemoved { site: String },
-    TokenCreated { token: Token },
-    TokenRevoked { id: String },
+    SitePut {
+        name: String,
+        document: Value,
+    },
+    SiteRemoved {
+        name: String,
+    },
+    Published {
+        site: String,
+        put: Vec<(String, Arc<Object>)>,
+        removed: Vec<String>,
+    },
+    Purged {
+        targets: Vec<Target>,
+        soft: bool,
+    },
+    NodeJoined {
+        member: Member,
+        secret: Digest,
+        version: String,
+        join: String,
+    },
+    NodeRemoved {
+        name: String,
+    },
+    IntentSet {
+        name: String,
+        intent: Intent,
+    },
+    CertificatePut {
+        site: String,
+        certificate: Certificate,
+    },
+    CertificateRemoved {
+        site: String,
+    },
+    TokenCreated {
+        token: Token,
+    },
+    TokenRevoked {
+        id: String,
+    },
+    /// Nothing: it was so already. Kept for the answer, so that the same request is answered the
+    /// same and does nothing later either.
+    Answered,
 }
 
 /// A pushed object: what it is served with. Its bytes are in storage under its digest.
@@ -148,7 +182,7 @@ impl Deed {
                 sealed_key: certificate.sealed_key.clone(),
             },
             Self::CertificateRemoved { site } => News::CertificateGone { site: site.clone() },
-            Self::TokenCreated { .. } | Self::TokenRevoked { .. } => return None,
+            Self::TokenCreated { .. } | Self::TokenRevoked { .. } | Self::Answered => return None,
         })
     }
 
@@ -178,6 +212,7 @@ impl Deed {
             Self::CertificateRemoved { site } => format!("certificate of {site} removed"),
             Self::TokenCreated { token } => format!("token {} ({}) created", token.id, token.name),
             Self::TokenRevoked { id } => format!("token {id} revoked"),
+            Self::Answered => "nothing: it was so already".to_owned(),
         }
     }
 }

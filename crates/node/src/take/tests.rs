@@ -47,12 +47,21 @@ impl Sink for Recorder {
             let document = state.sites.get(*name).map(|site| Arc::clone(&site.document));
             document.is_some_and(|document| document.get("bad").is_some())
         };
-        let object = |name: &String| Objection { site: name.clone(), reason: "bad".into() };
-        changed.sites.iter().filter(bad).map(object).collect()
+        let object = |part, reason: &str| {
+            let reason = reason.to_owned();
+            move |name: &String| Objection { site: name.clone(), part, reason: reason.clone() }
+        };
+        let sites = changed.sites.iter().filter(bad).map(object(Part::Site, "bad"));
+        let ended = |name: &&String| {
+            state.certificates.get(*name).is_some_and(|pair| pair.chain == "ended")
+        };
+        let certificates = changed.certificates.iter().filter(ended);
+        sites.chain(certificates.map(object(Part::Certificate, "ended"))).collect()
     }
 
     fn serve(&mut self, state: &State) -> Result<(), String> {
-        let sites = state.sites.iter().map(|(name, site)| (name.clone(), site.version));
+        let sites = state.sites.iter().filter(|(_, site)| !site.document.is_null());
+        let sites = sites.map(|(name, site)| (name.clone(), site.version));
         self.told().push(Told::Serve(state.revision, sites.collect()));
         Ok(())
     }
@@ -169,6 +178,44 @@ fn of_everything_only_what_is_bad_is_left_out() {
     let served = Told::Serve(5, sites(&[("a", 1), ("b", 2)]));
     assert_eq!(told.take(), [served, Told::Applied(5)], "no purge was missed");
     assert_eq!(taker.ack().refused.len(), 2);
+}
+
+#[test]
+fn a_good_certificate_puts_no_bad_site_right_and_the_other_way_round() {
+    let certificate = |chain: &str| News::Certificate {
+        site: "a".into(),
+        chain: chain.into(),
+        sealed_key: "key".into(),
+    };
+    let place = tempfile::tempdir().expect("a folder");
+    let (mut taker, _) = taker(place.path());
+    taker.replace(&whole("x"), revision(1, vec![good("a", 1)]));
+    let refused = |taker: &Taker<Recorder>| {
+        taker.ack().refused.iter().map(|it| it.reason.clone()).collect::<Vec<_>>()
+    };
+    taker.extend(vec![revision(2, vec![bad("a", 2)]), revision(3, vec![certificate("good")])]);
+    assert_eq!(refused(&taker), ["bad"]);
+    taker.extend(vec![revision(4, vec![certificate("ended")])]);
+    assert_eq!(refused(&taker), ["bad", "ended"]);
+    taker.extend(vec![revision(5, vec![good("a", 3)])]);
+    assert_eq!(refused(&taker), ["ended"]);
+    let all = vec![good("a", 3), certificate("ended")];
+    taker.replace(&whole("x"), revision(6, all));
+    let known = taker.known.as_ref().map(|known| &known.state).expect("it was taken over");
+    assert_eq!(known.certificates["a"].chain, "good", "the last good one serves on");
+    assert_eq!(known.sites["a"].version, 3);
+}
+
+#[test]
+fn what_is_pushed_stays_known_of_a_site_that_cannot_be_served() {
+    let place = tempfile::tempdir().expect("a folder");
+    let (mut taker, told) = taker(place.path());
+    let pushed = News::Objects { site: "a".into(), put: vec!["/x".into()], gone: vec![] };
+    taker.replace(&whole("x"), revision(1, vec![bad("a", 1), pushed]));
+    assert!(told.take().contains(&Told::Serve(1, vec![])));
+    taker.extend(vec![revision(2, vec![good("a", 2)])]);
+    let known = taker.known.as_ref().map(|known| &known.state).expect("it was taken over");
+    assert_eq!((known.sites["a"].version, known.sites["a"].pushed.len()), (2, 1));
 }
 
 /// A purge that no disk could take down must be heard again after a restart.

@@ -330,7 +330,11 @@ mod tests {
         assert!(queue.put(slice(7, "one")));
         queue.push_normal(Op::Flush(None));
         assert!(queue.put(slice(8, "other")));
-        assert_eq!(queue.take().map(|ops| ops.len()), Some(2), "what was put before, and the flush");
+        assert_eq!(
+            queue.take().map(|ops| ops.len()),
+            Some(2),
+            "what was put before, and the flush"
+        );
         assert_eq!(queue.unwritten_bytes(), 2 * PUT_BYTES + 3 + 5);
         queue.hand_is_empty();
         assert_eq!(queue.unwritten_bytes(), PUT_BYTES + 5, "what was put after it");

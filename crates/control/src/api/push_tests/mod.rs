@@ -1,5 +1,6 @@
 //! Pushed content through the whole API, on a control in a folder of its own.
 
+mod asking;
 mod broken;
 mod objects;
 mod publish;
@@ -90,8 +91,13 @@ impl Rig {
     }
 
     async fn make(&self, deed: Deed) {
-        let asker =
-            Asker { by: "test".into(), from: "test".into(), request_id: "test".into(), once: None };
+        let asker = Asker {
+            by: "test".into(),
+            from: "test".into(),
+            request_id: "test".into(),
+            proof: None,
+            once: None,
+        };
         let made = self.app().desk.submit(asker, |_, _| Ok(Decision::Do(deed, Reply::default())));
         made.await.expect("it is made");
     }
