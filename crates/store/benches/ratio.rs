@@ -122,7 +122,7 @@ impl Row {
         for trace in traces {
             let (sizes, capacity) = (&trace.sizes[..], trace.footprint_bytes * percent / 100);
             let records = (u64::from(plan.objects) * percent / 100) as usize;
-            let mut log = log::Log::new(sizes, capacity, records);
+            let mut log = log::Log::new(sizes, capacity);
             add(&mut row.ours, run(&mut log, trace));
             row.written += log.written_per_new() * part;
             let peers: [Box<dyn Cache>; PEERS.len()] = [

@@ -18,6 +18,9 @@ const USES_MAX: u8 = 7;
 
 const NOWHERE: u32 = u32::MAX;
 
+/// As in `disk/open.rs`.
+const RECORD_BYTES_MEAN: u64 = 32 << 10;
+
 #[derive(Clone, Debug, Default)]
 struct Segment {
     ids: Vec<u32>,
@@ -45,7 +48,7 @@ pub(crate) struct Log<'a> {
 }
 
 impl<'a> Log<'a> {
-    pub(crate) fn new(sizes: &'a [u32], capacity: u64, records: usize) -> Self {
+    pub(crate) fn new(sizes: &'a [u32], capacity: u64) -> Self {
         let largest = u64::from(sizes.iter().copied().max().unwrap_or(0));
         let segment_bytes = (capacity / SEGMENTS).max(largest * RECORDS_PER_SEGMENT_MIN);
         let segments = (capacity / segment_bytes) as u32;
@@ -60,7 +63,7 @@ impl<'a> Log<'a> {
             young: VecDeque::from([0]),
             main: VecDeque::from([1]),
             keep: Keep::new(),
-            asked: Asked::new(records),
+            asked: Asked::new((capacity / RECORD_BYTES_MEAN) as usize),
             live: 0,
             asks: 0,
             halvings: 0,
@@ -160,6 +163,7 @@ impl Cache for Log<'_> {
         self.new_bytes += self.record_bytes(id);
         self.append(Side::Young, id);
         self.live += 1;
+        self.asked.fit(self.live);
         false
     }
 }

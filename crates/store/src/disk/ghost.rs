@@ -1,5 +1,6 @@
 //! Keys that were asked for and not there, or that had to go: what the disk remembers of what it
-//! does not have. Six bytes for each record that the disk may hold.
+//! does not have. Six bytes for each record that the disk may hold; when it turns out to hold more,
+//! there is room for twice as many.
 //!
 //! A line is 32 cells, the one asked for last in front. A cell is 12 bits of the key and a count
 //! of asks (1 to 15; 0 is empty). To make room, the hindmost cell goes; but one that was asked for
@@ -23,6 +24,8 @@ type Part = Mutex<Box<[[u16; CELLS]]>>;
 #[derive(Debug)]
 pub(crate) struct Ghost {
     parts: Box<[Part]>,
+    /// Records it has room for.
+    records: AtomicUsize,
     /// Parts halved since the start, over and over.
     halved: AtomicUsize,
 }
@@ -32,7 +35,25 @@ impl Ghost {
     pub(crate) fn new(records: usize) -> Self {
         let lines = (records * CELLS_PER_RECORD / CELLS / PARTS).max(1);
         let part = || Mutex::new(vec![[0; CELLS]; lines].into_boxed_slice());
-        Self { parts: (0..PARTS).map(|_| part()).collect(), halved: AtomicUsize::new(0) }
+        Self {
+            parts: (0..PARTS).map(|_| part()).collect(),
+            records: AtomicUsize::new(lines * PARTS * CELLS / CELLS_PER_RECORD),
+            halved: AtomicUsize::new(0),
+        }
+    }
+
+    /// Makes room for so many records on the disk. For one thread.
+    ///
+    /// A cell does not tell in which half of its line's keys its key is. So both get a copy of the
+    /// line; of each pair one is never asked for again, and goes like all that is not.
+    pub(crate) fn fit(&self, records: usize) {
+        while records > self.records.load(Relaxed) {
+            for part in &self.parts {
+                let mut lines = lock(part);
+                *lines = lines.iter().flat_map(|line| [*line, *line]).collect();
+            }
+            self.records.fetch_add(self.records.load(Relaxed), Relaxed);
+        }
     }
 
     /// How often a key was noted lately, 0 to 15.

@@ -139,9 +139,14 @@ impl Keep {
 pub(crate) struct Asked(Ghost);
 
 impl Asked {
-    /// Takes six bytes for each of `records`, the most that the disk is likely to hold.
+    /// Takes six bytes for each of `records`, what the disk is likely to hold.
     pub(crate) fn new(records: usize) -> Self {
         Self(Ghost::new(records))
+    }
+
+    /// The disk holds so many records. For the one who writes it.
+    pub(crate) fn fit(&self, records: usize) {
+        self.0.fit(records);
     }
 
     /// Notes an ask for a key that is not on the disk.

@@ -160,6 +160,22 @@ fn a_flood_of_new_keys_forgets_those_asked_for_once_first() {
 }
 
 #[test]
+fn what_is_known_stays_known_when_there_is_room_for_more() {
+    let ghost = Ghost::new(1);
+    let lines = 64 * 32;
+    (0..lines / 4).for_each(|n| _ = ghost.note(key(n), 3));
+    let known = |keys: std::ops::Range<u64>| keys.filter(|&n| ghost.count(key(n)) == 3).count();
+    let before = known(0..lines / 4);
+    ghost.fit(10_000);
+    assert_eq!(known(0..lines / 4), before);
+    // Far more than there was room for at first, and than the copies take.
+    (1_000_000..1_010_000).for_each(|n| _ = ghost.note(key(n), 3));
+    assert!(known(1_000_000..1_010_000) > 9_900);
+    ghost.fit(100);
+    assert!(known(1_000_000..1_010_000) > 9_900, "it never gets smaller");
+}
+
+#[test]
 fn a_key_is_seldom_taken_for_another() {
     let ghost = Ghost::new(20_000);
     (0..20_000).for_each(|n| _ = ghost.note(key(n), 1));

@@ -114,6 +114,7 @@ impl Writer {
             for op in others {
                 self.work(op);
             }
+            self.disk.asked.fit(self.disk.index.len());
             if self.disk.is_owing() {
                 self.settle();
             }
