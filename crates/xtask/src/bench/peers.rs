@@ -118,7 +118,7 @@ impl Stage {
             OUR_FILL => start_ours(&folder, &ports, "fill.toml", None)?,
             _ => return Err(Failure::new(format!("no peer is called {name}"))),
         };
-        let with_tls = self.storage == Storage::Memory && name != "varnish";
+        let with_tls = name != "varnish" && name != OUR_FILL;
         let https_port = with_tls.then_some(ports.https);
         let admin_port = ports.admin;
         Ok(Contestant { name, server, http_port: ports.http, https_port, admin_port })

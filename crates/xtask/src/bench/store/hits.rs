@@ -17,22 +17,48 @@ pub(super) struct Set {
     pub(super) name: &'static str,
     pub(super) folder: &'static str,
     pub(super) bytes: usize,
+    /// Over TLS, where no server can hand pages of the page cache to the socket unread.
+    tls: bool,
     /// How many: several times what 4 MiB of memory hold, fewer than nginx keeps open.
     objects: u32,
     connections: u32,
 }
 
-pub(super) const SETS: [Set; 3] = [
-    Set { name: "1 KiB from disk", folder: "1k", bytes: 1 << 10, objects: 12_000, connections: 50 },
-    Set {
-        name: "64 KiB from disk",
-        folder: "64k",
-        bytes: 64 << 10,
-        objects: 2_000,
-        connections: 50,
-    },
-    Set { name: "1 MiB from disk", folder: "1m", bytes: 1 << 20, objects: 128, connections: 20 },
+pub(super) const SETS: [Set; 6] = [
+    KIB,
+    KIB_64,
+    MIB,
+    Set { name: "1 KiB from disk, TLS", tls: true, ..KIB },
+    Set { name: "64 KiB from disk, TLS", tls: true, ..KIB_64 },
+    Set { name: "1 MiB from disk, TLS", tls: true, ..MIB },
 ];
+
+const KIB: Set = Set {
+    name: "1 KiB from disk",
+    folder: "1k",
+    bytes: 1 << 10,
+    tls: false,
+    objects: 12_000,
+    connections: 50,
+};
+
+const KIB_64: Set = Set {
+    name: "64 KiB from disk",
+    folder: "64k",
+    bytes: 64 << 10,
+    tls: false,
+    objects: 2_000,
+    connections: 50,
+};
+
+const MIB: Set = Set {
+    name: "1 MiB from disk",
+    folder: "1m",
+    bytes: 1 << 20,
+    tls: false,
+    objects: 128,
+    connections: 20,
+};
 
 impl Set {
     /// The paths of its objects, in the order in which they are asked for.
@@ -57,15 +83,21 @@ pub(super) fn measure(
     for server in servers.iter() {
         store_all(stage, server, &paths)?;
     }
-    let before = stage.origin_requests()?;
+    let mut before = 0;
     let load = Load::Walk { connections: set.connections, script: SCRIPT };
     let mut figures: BTreeMap<&str, Vec<Figures>> = BTreeMap::new();
-    // Round 0 warms up and is not counted.
+    // Round 0 warms up, and over TLS stores, and is not counted.
     for number in 0..=options.rounds {
+        if number == 1 {
+            before = stage.origin_requests()?;
+        }
         for server in servers.iter_mut() {
             server.server.check()?;
-            let seconds = if number == 0 { 1 } else { options.seconds };
-            let url = format!("http://127.0.0.1:{}", server.http_port);
+            let seconds = if number == 0 { 2 } else { options.seconds };
+            let url = match server.https_port.filter(|_| set.tls) {
+                Some(port) => format!("https://127.0.0.1:{port}"),
+                None => format!("http://127.0.0.1:{}", server.http_port),
+            };
             let found = round(load, &url, seconds, server.server.pid(), &stage.folder)
                 .map_err(|failure| Failure::new(format!("{}: {failure}", server.name)))?;
             if number > 0 {

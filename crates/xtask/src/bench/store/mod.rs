@@ -43,7 +43,9 @@ pub(super) fn run(options: &Options) -> Result<Vec<Row>, Failure> {
 }
 
 fn beside_peers(folder: &Path, options: &Options) -> Result<Vec<Row>, Failure> {
-    let files = hits::SETS.map(|set| (set.folder, set.bytes));
+    let mut files = hits::SETS.map(|set| (set.folder, set.bytes)).to_vec();
+    files.sort_unstable();
+    files.dedup();
     let mut stage = Stage::new(folder, &files, Storage::Disk)?;
     let mut servers = contestants(options, &stage, &PEERS)?;
     let mut rows = Vec::new();
