@@ -1,7 +1,8 @@
 //! Sites that come by themselves: as JSON documents from control, or as the text of their keys.
 //!
 //! A document is written out as TOML and read by the rows that read a file, so that both forms have
-//! the same keys, bounds, defaults and messages.
+//! the same keys, bounds, defaults and messages. Only keys that name a file are refused: whoever may
+//! change a site has no say in what nodes read from their disks.
 
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
@@ -12,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::fault::{Faults, Finding};
 use crate::host::HostPattern;
+use crate::key::Kind;
 use crate::read::{self, Context, printable};
 use crate::text::Name;
 use crate::{FILE_BYTES_MAX, Profile, Site, check};
@@ -136,6 +138,7 @@ fn read_site(name: &str, text: &str) -> Result<Site, Faults> {
         return Err(cx.into_faults(&origin(name)));
     }
     let table = table.get_mut();
+    refuse_files(table, &mut cx);
     let value = Spanned::new(0..0, DeValue::String(name.to_owned().into()));
     let given = table.insert(Spanned::new(0..0, "name".into()), value);
     if let Some(given) = given.filter(|given| given.get_ref().as_str() != Some(name)) {
@@ -150,6 +153,22 @@ fn read_site(name: &str, text: &str) -> Result<Site, Faults> {
     let site = read::entry(table, &mut cx, &Site::SECTION, Site::read);
     check::check_site(&site, &mut cx);
     cx.finish(site, &origin(name))
+}
+
+fn refuse_files(table: &DeTable<'_>, cx: &mut Context<'_>) {
+    for key in Site::SECTION.keys.iter().filter(|key| matches!(key.kind, Kind::File)) {
+        let Some(given) = table.get(key.name) else { continue };
+        let finding = Finding {
+            key: format!("site.{}", key.name),
+            problem: "names a file of nodes, which a site from control may not".to_owned(),
+            allowed: Some(format!(
+                "no `{0}` here: name the file in the files of the nodes, as `upstream.{0}`",
+                key.name
+            )),
+            ..Finding::default()
+        };
+        cx.report(Some(&given.span()), finding);
+    }
 }
 
 /// Writes a value in the notation of the file, on one line.

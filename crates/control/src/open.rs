@@ -208,7 +208,7 @@ fn seal_key(path: &Path, is_new: bool) -> Result<(SealKey, String), OpenError> {
         }
         write_secret(path, &random::hex::<SEAL_KEY_BYTES>()).map_err(io)?;
     }
-    let text = std::fs::read_to_string(path).map_err(io)?.trim().to_owned();
+    let text = selvedge_net::read_text(path).map_err(io)?.trim().to_owned();
     let key = SealKey::read(&text).ok_or_else(|| OpenError::SealKey(path.to_owned()))?;
     Ok((key, text))
 }

@@ -240,7 +240,7 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 }
 
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|error| TlsError::Read {
+    crate::file::read_file(path).map_err(|error| TlsError::Read {
         file: path.display().to_string(),
         reason: error.to_string(),
     })

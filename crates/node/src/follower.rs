@@ -220,7 +220,7 @@ impl<S: Sink> Follower<S> {
         let Some(file) = &self.token_file else {
             return Err(wrong("this node has not joined, and there is no control.token_file"));
         };
-        let token = std::fs::read_to_string(file)
+        let token = selvedge_net::read_text(file)
             .map_err(|error| wrong(&format!("{}: {error}", file.display())))?;
         let joined = self.control.join(token.trim(), &self.join).await?;
         let identity = Identity { join: self.join.clone(), joined };

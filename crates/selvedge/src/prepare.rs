@@ -106,7 +106,7 @@ pub(crate) fn prepare(file: &Path, role: Role, trusted: &Trusted) -> Result<Prep
 /// Reads a configuration file, and says where its relative paths begin.
 pub(crate) fn read_config(file: &Path, profile: Profile) -> Result<(Config, Files), Problem> {
     let text =
-        std::fs::read_to_string(file).map_err(|error| Problem::Read(file.to_owned(), error))?;
+        selvedge_net::read_text(file).map_err(|error| Problem::Read(file.to_owned(), error))?;
     let config = selvedge_config::parse(&text, &file.display().to_string(), profile)?;
     let folder = file.parent().map(Path::to_owned).unwrap_or_default();
     Ok((config, Files { folder }))
@@ -188,7 +188,8 @@ impl Prepared {
 }
 
 fn token(file: &Path) -> Result<Token, Problem> {
-    let text = std::fs::read(file).map_err(|error| Problem::Read(file.to_owned(), error))?;
+    let text =
+        selvedge_net::read_file(file).map_err(|error| Problem::Read(file.to_owned(), error))?;
     Token::read(&text).ok_or_else(|| Problem::NoToken(file.to_owned()))
 }
 
@@ -206,7 +207,7 @@ fn certificate(
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|error| TlsError::Read {
+    selvedge_net::read_file(path).map_err(|error| TlsError::Read {
         file: path.display().to_string(),
         reason: error.to_string(),
     })

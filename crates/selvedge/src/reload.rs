@@ -6,11 +6,11 @@ use crate::follow::Followed;
 use crate::prepare::{Files, Prepared, Trusted, prepare};
 use crate::problem::Problem;
 use crate::role::Role;
-use selvedge_config::{Config, Site};
+use selvedge_config::Config;
 use selvedge_feed::State;
 use selvedge_net::{CertificatePem, Certificates, Clock, TlsError};
 use selvedge_node::{Changed, Identity, Objection, Standing};
-use selvedge_proxy::{Node, Serving, Token, Trust};
+use selvedge_proxy::{Node, Serving, Token};
 use selvedge_telemetry::AccessLog;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -106,15 +106,7 @@ impl Reloader {
     /// What of the changed part of a state cannot be served.
     pub(crate) fn check(&mut self, state: &State, changed: &Changed) -> Vec<Objection> {
         let Some(followed) = &mut self.followed else { return Vec::new() };
-        let (trusted, files) = (&self.trusted, &self.files);
-        let trust = |site: &Site| match &site.ca_file {
-            Some(file) => trusted
-                .load(files, file, Trust::Instead)
-                .map(drop)
-                .map_err(|error| error.to_string()),
-            None => Ok(()),
-        };
-        followed.check(state, changed, trust)
+        followed.check(state, changed)
     }
 
     fn put_certificates(&mut self, own: &[CertificatePem]) -> Result<(), TlsError> {

@@ -51,7 +51,8 @@ section! {
 
     ca_file: Option<PathBuf> = Kind::File, (none "`upstream.ca_file`"), Reload,
         "File with certificates to trust for this origin, in PEM.",
-        "Instead of those of the system.";
+        "Instead of those of the system. Only for sites in the file of a node: one that comes from \
+         control names no file, and its origin is trusted by `upstream.ca_file` of the nodes.";
 
     verify_name: Option<HostName> = Kind::HostName, (none "the host of the origin's URL"), Reload,
         "Name that the origin's certificate must have.",

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::rows::sample;
+use crate::key::{Key, Kind};
 use crate::keys::site::Site as Rows;
 use crate::{Profile, Site, host_clashes, parse, site_from_json, site_from_toml, sites};
 
@@ -27,9 +28,26 @@ fn with(key: &str, value: &str) -> String {
     kept.chain([(key, value)]).map(|(key, value)| format!("{key} = {value}\n")).collect()
 }
 
+/// `push` is for control, and files are for nodes.
+fn is_everywhere(key: &Key) -> bool {
+    !matches!(key.name, "name" | "push") && !matches!(key.kind, Kind::File)
+}
+
+#[test]
+fn a_site_from_control_names_no_file_of_a_node() {
+    let mut document = least();
+    document["ca_file"] = json!("/dev/zero");
+    let faults = site_from_json("shop", &document).expect_err("it names a file").to_string();
+    assert!(faults.contains("site.ca_file: names a file of nodes"), "{faults}");
+    assert!(faults.contains("`upstream.ca_file`"), "{faults}");
+    let text = with("ca_file", "\"ca.pem\"");
+    assert!(site_from_toml("shop", &text).is_err());
+    assert!(in_a_file(&text).is_ok(), "a file of a node may name others");
+}
+
 #[test]
 fn every_key_means_in_json_what_it_means_in_a_file() {
-    for key in Rows::SECTION.keys.iter().filter(|key| !matches!(key.name, "name" | "push")) {
+    for key in Rows::SECTION.keys.iter().filter(|key| is_everywhere(key)) {
         let text = with(key.name, &sample(&key.kind));
         let file = in_a_file(&text);
         let Ok(document) = site_from_toml("shop", &text) else {
