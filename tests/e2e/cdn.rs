@@ -328,6 +328,8 @@ fn a_certificate_is_put_served_and_taken_away() {
     let path = "/v1/sites/shop/certificate";
     let mismatch = api.call("PUT", path, &json!({ "chain": own.cert, "key": other.key }));
     assert_eq!(mismatch.status, 400, "{}", mismatch.text());
+    let strange = api.call("PUT", path, &json!({ "chain": other.cert, "key": other.key }));
+    assert_eq!(strange.status, 400, "it is for no host of the site: {}", strange.text());
     let put = api.done("PUT", path, &json!({ "chain": own.cert, "key": own.key }));
     assert_eq!(put["names"], json!(["www.shop.test"]));
     assert_eq!(api.call("GET", "/v1/acks", &Value::Null).status, 200);

@@ -307,6 +307,28 @@ fn certificates_come_from_control() {
     assert!(connect().is_err());
 }
 
+/// Whoever may change one site cannot take the names of another one, whatever is in its certificate.
+#[test]
+fn a_certificate_answers_for_the_hosts_of_its_site_only() {
+    let (control, origin, state) = (Control::start(), Origin::start(), folder());
+    origin.on("*", Answer::cacheable("here", 600));
+    control.put_site("shop", &shop(&origin));
+    let config = edge_config(&control, &state).set("listen", "https", json!(["127.0.0.1:0"]));
+    let edge = Node::edge(&config);
+    becomes_ready(&edge);
+    let authority = Authority::new();
+    let both = authority.issue(&[HOST, "other.test"]);
+    control.await_ack("edge-1", control.put_certificate("shop", &both.cert, &both.key));
+    let connect = |host: &str| authority.connect(edge.https(), host, &["http/1.1"]);
+    assert!(connect(HOST).is_ok());
+    assert!(connect("other.test").is_err(), "it is no host of the site");
+    let wider = json!({ "hosts": [HOST, "other.test"], "origin": [origin.url()] });
+    control.await_ack("edge-1", control.put_site("shop", &wider));
+    assert!(connect("other.test").is_ok(), "now it is one");
+    control.await_ack("edge-1", control.put_site("shop", &shop(&origin)));
+    assert!(connect("other.test").is_err() && connect(HOST).is_ok());
+}
+
 /// What anybody else claims to know is not heeded.
 #[test]
 fn a_client_cannot_make_a_node_doubt_what_it_has() {

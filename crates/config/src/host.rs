@@ -24,6 +24,53 @@ pub enum HostPattern {
     Below(String),
 }
 
+impl HostPattern {
+    /// Reads a pattern and brings it into its normal form.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if text == "*" {
+            return Ok(Self::Any);
+        }
+        let (pattern, rest): (fn(String) -> Self, &str) = match text.strip_prefix("*.") {
+            Some(rest) => (Self::Below, rest),
+            None => (Self::Exact, text),
+        };
+        let checked = if rest.contains('*') {
+            Err("has a * in another place than alone or as its whole first part")
+        } else if let Some(address) = rest.strip_prefix('[') {
+            let address = address.strip_suffix(']').and_then(ipv6);
+            address.ok_or("has brackets around what is not an IPv6 address")
+        } else if rest.contains(':') {
+            Err("has a port or a scheme, which a host pattern does not name")
+        } else {
+            name(rest)
+        };
+        match checked? {
+            name if text.starts_with("*.") && name.contains(':') => Err("is not a host pattern"),
+            name => Ok(pattern(name)),
+        }
+    }
+
+    /// Whether a name of a certificate, in lower case, is good for any host of the pattern.
+    #[must_use]
+    pub fn meets(&self, certified: &str) -> bool {
+        let is_below = |name: &str, parent: &str| {
+            name.strip_suffix(parent).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+        };
+        match (self, certified.strip_prefix("*.")) {
+            (Self::Any, _) => true,
+            (Self::Exact(host), None) => host == certified,
+            (Self::Exact(host), Some(parent)) => {
+                host.split_once('.').is_some_and(|(_, above)| above == parent)
+            }
+            (Self::Below(parent), None) => is_below(certified, parent),
+            (Self::Below(parent), Some(above)) => above == parent || is_below(above, parent),
+        }
+    }
+}
+
 impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -162,33 +209,57 @@ impl Value for HostPort {
 impl Value for HostPattern {
     fn read(cell: &Cell<'_, '_>, cx: &mut Context<'_>) -> Option<Self> {
         let text = string(cell, cx)?;
-        if text == "*" {
-            return Some(Self::Any);
-        }
-        let (pattern, rest): (fn(String) -> Self, &str) = match text.strip_prefix("*.") {
-            Some(rest) => (Self::Below, rest),
-            None => (Self::Exact, text),
-        };
-        let checked = if rest.contains('*') {
-            Err("has a * in another place than alone or as its whole first part")
-        } else if let Some(address) = rest.strip_prefix('[') {
-            let address = address.strip_suffix(']').and_then(ipv6);
-            address.ok_or("has brackets around what is not an IPv6 address")
-        } else if rest.contains(':') {
-            Err("has a port or a scheme, which a host pattern does not name")
-        } else {
-            name(rest)
-        };
-        match checked {
-            Ok(name) if text.starts_with("*.") && name.contains(':') => {
-                cx.refuse(cell, format!("\"{}\" is not a host pattern", printable(text)));
-                None
-            }
-            Ok(name) => Some(pattern(name)),
+        match Self::parse(text) {
+            Ok(pattern) => Some(pattern),
             Err(problem) => {
                 cx.refuse(cell, format!("\"{}\" {problem}", printable(text)));
                 None
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_the_same_however_it_is_written() {
+        for (text, pattern) in [
+            ("WWW.Shop.test.", "www.shop.test"),
+            ("*.SHOP.test.", "*.shop.test"),
+            ("[::0]", "::"),
+            ("*", "*"),
+        ] {
+            assert_eq!(HostPattern::parse(text).map(|it| it.to_string()), Ok(pattern.to_owned()));
+        }
+        assert!(HostPattern::parse("a.*.test").is_err());
+        assert!(HostPattern::parse("*.[::1]").is_err());
+    }
+
+    #[test]
+    fn a_certificate_meets_the_hosts_it_is_good_for() {
+        let meets =
+            |pattern: &str, name: &str| HostPattern::parse(pattern).expect("one").meets(name);
+        for (pattern, name) in [
+            ("a.test", "a.test"),
+            ("www.a.test", "*.a.test"),
+            ("*.a.test", "x.y.a.test"),
+            ("*.a.test", "*.a.test"),
+            ("*.a.test", "*.y.a.test"),
+            ("*", "b.test"),
+        ] {
+            assert!(meets(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in [
+            ("a.test", "b.test"),
+            ("x.www.a.test", "*.a.test"),
+            ("*.a.test", "a.test"),
+            ("*.a.test", "ba.test"),
+            ("*.a.test", "*.test"),
+            ("a.test", "*.a.test"),
+        ] {
+            assert!(!meets(pattern, name), "{pattern} {name}");
         }
     }
 }

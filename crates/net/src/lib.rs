@@ -40,6 +40,7 @@ mod target;
 mod tasks;
 mod tls;
 mod tls_client;
+mod tls_names;
 mod tunnel;
 mod upgrade;
 mod upstream_body;
@@ -63,6 +64,7 @@ pub use target::{
 pub use tasks::Tasks;
 pub use tls::{CertificatePem, Certificates, Expiry, TlsError, TlsWarning};
 pub use tls_client::ClientTls;
+pub use tls_names::SiteNames;
 pub use upgrade::{ClientUpgrade, TunnelEnd, TunnelReason, Upgraded, tunnel};
 pub use upstream_body::UpstreamBody;
 

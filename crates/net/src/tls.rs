@@ -2,8 +2,6 @@
 //! aws-lc-rs as the only provider, named explicitly; TLS 1.2 and 1.3; session tickets, no stateful
 //! cache and no early data (RFC 8446 8: 0-RTT can be replayed).
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,6 +12,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
+
+use crate::tls_names::{Names, SiteNames};
 
 /// One certificate chain and its key as PEM text, with names to use in error messages.
 #[derive(Clone)]
@@ -134,8 +134,8 @@ pub struct Expiry {
 }
 
 /// The certificates of a node: by exact server name, then by a wildcard of one level, then the
-/// first one. Unknown and absent server names get the first one. Clones share the content.
-/// Without any, every handshake fails.
+/// first one; `tls_names.rs` has the order, and what sites change in it. Unknown and absent server
+/// names get the first one. Clones share the content. Without any, every handshake fails.
 #[derive(Clone)]
 pub struct Certificates {
     shared: Arc<Resolver>,
@@ -160,7 +160,7 @@ impl Certificates {
         if pems.is_empty() {
             return Err(TlsError::None);
         }
-        let (names, warnings) = Names::build(pems, now_wall_s)?;
+        let (names, warnings) = Names::build(pems, &[], now_wall_s)?;
         Ok((Self::of(names, Absence::Refused)?, warnings))
     }
 
@@ -197,10 +197,24 @@ impl Certificates {
         pems: &[CertificatePem],
         now_wall_s: i64,
     ) -> Result<Vec<TlsWarning>, TlsError> {
-        if pems.is_empty() && self.shared.absence == Absence::Refused {
+        self.replace_with_sites(pems, &[], now_wall_s)
+    }
+
+    /// The same with certificates that answer for the names of their sites only.
+    ///
+    /// # Errors
+    /// Says which certificate is wrong and how; the old certificates then stay.
+    pub fn replace_with_sites(
+        &self,
+        own: &[CertificatePem],
+        sites: &[SiteNames],
+        now_wall_s: i64,
+    ) -> Result<Vec<TlsWarning>, TlsError> {
+        let mut pems = own.iter().chain(sites.iter().filter_map(|site| site.pem.as_ref()));
+        if pems.next().is_none() && self.shared.absence == Absence::Refused {
             return Err(TlsError::None);
         }
-        let (names, warnings) = Names::build(pems, now_wall_s)?;
+        let (names, warnings) = Names::build(own, sites, now_wall_s)?;
         self.shared.names.store(Arc::new(names));
         Ok(warnings)
     }
@@ -214,11 +228,7 @@ impl Certificates {
     /// The names they are for, in order; a wildcard of one level as `*.name`.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        let names = self.shared.names.load();
-        let wildcards = names.wildcard.keys().map(|name| format!("*.{name}"));
-        let mut all: Vec<String> = names.exact.keys().cloned().chain(wildcards).collect();
-        all.sort_unstable();
-        all
+        self.shared.names.load().all()
     }
 
     /// Whether this chain and key could be put in place.
@@ -278,94 +288,20 @@ impl std::fmt::Debug for Resolver {
 
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let names = self.names.load();
-        let found = hello.server_name().and_then(|name| names.find(name));
-        found.or(names.default.as_ref()).cloned()
+        self.names.load().resolve(hello.server_name()).cloned()
     }
 }
 
-#[derive(Default)]
-struct Names {
-    exact: HashMap<String, Arc<CertifiedKey>>,
-    /// Keyed by what follows `*.`.
-    wildcard: HashMap<String, Arc<CertifiedKey>>,
-    default: Option<Arc<CertifiedKey>>,
-    expiries: Vec<Expiry>,
-}
-
-impl Names {
-    fn build(
-        pems: &[CertificatePem],
-        now_wall_s: i64,
-    ) -> Result<(Self, Vec<TlsWarning>), TlsError> {
-        let mut warnings = Vec::new();
-        let mut parsed = Vec::with_capacity(pems.len());
-        for pem in pems {
-            parsed.push(Parsed::read(pem)?);
-        }
-        let default = parsed.first().map(|first| first.key.clone());
-        let mut names = Self { default, ..Self::default() };
-        for (pem, one) in pems.iter().zip(parsed) {
-            names.insert(&pem.cert_name, one, now_wall_s, &mut warnings);
-        }
-        Ok((names, warnings))
-    }
-
-    fn insert(&mut self, file: &str, one: Parsed, now_wall_s: i64, warnings: &mut Vec<TlsWarning>) {
-        let file = file.to_owned();
-        if one.not_after_wall_s < now_wall_s {
-            let not_after_wall_s = one.not_after_wall_s;
-            warnings.push(TlsWarning::Expired { file: file.clone(), not_after_wall_s });
-        }
-        let name = one.names.first().unwrap_or(&file).clone();
-        self.expiries.push(Expiry {
-            file: file.clone(),
-            name,
-            not_after_wall_s: one.not_after_wall_s,
-        });
-        if one.names.is_empty() {
-            warnings.push(TlsWarning::NoNames { file: file.clone() });
-        }
-        for name in one.names {
-            let (map, key) = match name.strip_prefix("*.") {
-                Some(parent) => (&mut self.wildcard, parent.to_owned()),
-                None => (&mut self.exact, name.clone()),
-            };
-            match map.entry(key) {
-                Entry::Vacant(free) => {
-                    free.insert(one.key.clone());
-                }
-                Entry::Occupied(_) => {
-                    warnings.push(TlsWarning::NameTaken { file: file.clone(), name });
-                }
-            }
-        }
-    }
-
-    fn find(&self, host: &str) -> Option<&Arc<CertifiedKey>> {
-        let lower;
-        let host = if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            lower = host.to_ascii_lowercase();
-            lower.as_str()
-        } else {
-            host
-        };
-        let host = host.strip_suffix('.').unwrap_or(host);
-        self.exact.get(host).or_else(|| {
-            let (label, parent) = host.split_once('.')?;
-            if label.is_empty() { None } else { self.wildcard.get(parent) }
-        })
-    }
-}
-
-struct Parsed {
-    key: Arc<CertifiedKey>,
-    names: Vec<String>,
-    not_after_wall_s: i64,
+/// A certificate that was read, and can be used.
+pub(crate) struct Parsed {
+    pub(crate) key: Arc<CertifiedKey>,
+    /// Its DNS names in lower case.
+    pub(crate) names: Vec<String>,
+    pub(crate) not_after_wall_s: i64,
 }
 
 impl Parsed {
-    fn read(pem: &CertificatePem) -> Result<Self, TlsError> {
+    pub(crate) fn read(pem: &CertificatePem) -> Result<Self, TlsError> {
         let chain = parse_chain(&pem.cert_name, &pem.cert)?;
         let key = PrivateKeyDer::from_pem_slice(&pem.key).map_err(|error| TlsError::Pem {
             file: pem.key_name.clone(),

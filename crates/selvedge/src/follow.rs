@@ -12,7 +12,7 @@ use crate::role::Role;
 use http::HeaderValue;
 use selvedge_config::{Config, Site, host_clashes, site_from_json};
 use selvedge_feed::{CacheFigures, Join, Pair, SealKey, State, Target, Tier};
-use selvedge_net::{CertificatePem, Certificates, ClientTls, Clock, Counters};
+use selvedge_net::{CertificatePem, Certificates, ClientTls, Clock, Counters, SiteNames};
 use selvedge_node::{
     Changed, Figures, Folder, Following, Identity, Objection, Opened, Part, Settings, Sink,
     Standing,
@@ -113,12 +113,13 @@ impl Followed {
         objections
     }
 
-    /// Takes a state over. Whether its certificates are others than before.
+    /// Takes a state over. Whether its certificates are others than before, or are for others.
     pub(crate) fn take(&mut self, state: &State) -> bool {
         let same = |(one, other): (_, _)| one == other;
         let old = &self.state.certificates;
-        let is_same =
-            old.len() == state.certificates.len() && old.iter().zip(&state.certificates).all(same);
+        let is_same = old.len() == state.certificates.len()
+            && old.iter().zip(&state.certificates).all(same)
+            && (old.is_empty() || has_same_hosts(&self.state, state));
         self.state = state.clone();
         self.sites.retain(|name, _| state.sites.contains_key(name));
         self.pairs.retain(|name, _| state.certificates.contains_key(name));
@@ -148,17 +149,24 @@ impl Followed {
         }
     }
 
-    /// The certificates of all sites, by the names of these.
-    pub(crate) fn certificates(&mut self) -> Vec<CertificatePem> {
-        let pairs = self.state.certificates.clone();
-        let mut pems = Vec::with_capacity(pairs.len());
-        for (name, pair) in &pairs {
-            match self.pem(name, pair) {
-                Ok(pem) => pems.push(pem),
-                Err(reason) => tracing::error!(site = name, reason, "no certificate"),
-            }
+    /// What all sites are in TLS: a site that is not served has no names.
+    pub(crate) fn names(&mut self) -> Vec<SiteNames> {
+        let state = self.state.clone();
+        let sites = self.sites_of(&state, &BTreeSet::new());
+        let mut names = Vec::with_capacity(sites.len());
+        for site in sites {
+            let name = site.name.as_str();
+            let pem = state.certificates.get(name).map(|pair| self.pem(name, pair));
+            let pem = pem.and_then(|pem| {
+                pem.inspect_err(|reason| tracing::error!(site = name, reason, "no certificate"))
+                    .ok()
+            });
+            names.push(SiteNames {
+                hosts: site.hosts.iter().map(ToString::to_string).collect(),
+                pem,
+            });
         }
-        pems
+        names
     }
 
     /// The sites of a state that can be read and are not among the bad ones, by name.
@@ -209,6 +217,17 @@ impl Followed {
         self.pairs.insert(name.to_owned(), opened);
         Ok(pem)
     }
+}
+
+/// Whether the same sites have the same hosts.
+fn has_same_hosts(old: &State, new: &State) -> bool {
+    let mut both = old.sites.iter().zip(&new.sites);
+    old.sites.len() == new.sites.len()
+        && both.all(|((old_name, old), (name, site))| {
+            old_name == name
+                && (Arc::ptr_eq(&old.document, &site.document)
+                    || old.document.get("hosts") == site.document.get("hosts"))
+        })
 }
 
 /// What a node that follows control begins with.

@@ -111,11 +111,8 @@ impl Reloader {
 
     fn put_certificates(&mut self, own: &[CertificatePem]) -> Result<(), TlsError> {
         let Some(serving) = &self.certificates else { return Ok(()) };
-        let mut all = own.to_vec();
-        if let Some(followed) = &mut self.followed {
-            all.extend(followed.certificates());
-        }
-        serving.replace_pem(&all, self.clock.now_wall_s())?;
+        let sites = self.followed.as_mut().map(Followed::names).unwrap_or_default();
+        serving.replace_with_sites(own, &sites, self.clock.now_wall_s())?;
         Ok(())
     }
 

@@ -4,19 +4,20 @@ use axum::body::Body;
 use axum::extract::{Path, State as Ext};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
+use selvedge_config::HostPattern;
 use selvedge_net::{CertificatePem, Certificates};
 use serde::{Deserialize, Serialize};
 
 use super::bodies::{self, reply};
 use super::caller::Caller;
 use super::conditions;
-use super::sites::may_see;
+use super::sites::{hosts, may_see};
 use super::{App, Revised};
 use crate::desk::Decision;
 use crate::problem::{Kind, Problem, ProblemBody};
-use crate::state::State;
 use crate::state::digest::Digest;
 use crate::state::record::{Certificate, Deed, Scope};
+use crate::state::{Site, State};
 
 /// Bytes of a chain or a key at most.
 const PEM_BYTES_MAX: usize = 128 << 10;
@@ -95,7 +96,8 @@ fn current_tag(state: &State, site: &str) -> Option<String> {
 
 /// Put the certificate of a site.
 ///
-/// It is checked: the key belongs to it and it has not ended. The key is stored sealed, and cannot
+/// It is checked: the key belongs to it, it has not ended, and one of its names is good for a host
+/// of the site; nodes use it for hosts of the site only. The key is stored sealed, and cannot
 /// be read back. `If-Match` refuses to overwrite another one, `If-None-Match: *` to overwrite any.
 #[utoipa::path(put, path = "/v1/sites/{site}/certificate", tag = "certificates",
     request_body = NewCertificate,
@@ -116,7 +118,8 @@ pub(crate) async fn put(
     }
     let certificate = checked(&app, &name, new)?;
     let done = app.desk.submit(caller.asker(&bytes), move |state, moment| {
-        state.site(&name).ok_or_else(|| Problem::not_found("site", &name))?;
+        let site = state.site(&name).ok_or_else(|| Problem::not_found("site", &name))?;
+        fits(site, &certificate.names)?;
         conditions::check(&headers, current_tag(state, &name).as_deref())?;
         let body = CertificateBody::new(&name, &certificate, moment.revision);
         let mut answer = reply(StatusCode::OK, &body);
@@ -148,6 +151,17 @@ pub(crate) async fn remove(
         Ok(Decision::Do(Deed::CertificateRemoved { site: name }, answer))
     });
     Ok(done.await?.into_response())
+}
+
+/// Whether any of these names is good for a host of the site: nodes would never use it otherwise.
+fn fits(site: &Site, names: &[String]) -> Result<(), Problem> {
+    let document = site.current().map(|(_, document)| document);
+    let mut hosts = document.into_iter().flat_map(hosts).flat_map(HostPattern::parse);
+    if hosts.any(|host| names.iter().any(|name| host.meets(name))) {
+        return Ok(());
+    }
+    let detail = "chain: the certificate is for no host of the site: its names are other ones";
+    Err(Problem::invalid(detail))
 }
 
 /// A certificate whose key belongs to it, sealed.
