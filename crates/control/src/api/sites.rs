@@ -341,10 +341,12 @@ fn answer(status: StatusCode, body: &SiteBody) -> Reply {
 }
 
 fn no_other_has_its_hosts(state: &State, name: &str, site: &config::Site) -> Result<(), Problem> {
-    let own: Vec<String> = site.hosts.iter().map(ToString::to_string).collect();
     let mut faults = Vec::new();
     for (other, _, _, document) in state.live_sites().filter(|(other, ..)| *other != name) {
-        let taken = hosts(document).filter(|host| own.contains(&host.to_ascii_lowercase()));
+        let is_own = |host: &&str| {
+            config::HostPattern::parse(host).is_ok_and(|host| site.hosts.contains(&host))
+        };
+        let taken = hosts(document).filter(is_own);
         faults.extend(taken.map(|host| format!("hosts: {host} belongs to the site {other}")));
     }
     if faults.is_empty() {

@@ -11,6 +11,7 @@ mod tests;
 use std::sync::Arc;
 
 use imbl::{HashMap, OrdMap, Vector};
+use selvedge_config::HostPattern;
 use selvedge_feed as feed;
 use selvedge_feed::{Member, News};
 use serde::{Deserialize, Serialize};
@@ -132,12 +133,13 @@ impl State {
     pub(crate) fn owner(&self, host: &str) -> Option<&str> {
         let hosts = |document: &Value, wanted: &str| {
             let hosts = document["hosts"].as_array().into_iter().flatten();
-            hosts.filter_map(Value::as_str).any(|own| own.eq_ignore_ascii_case(wanted))
+            hosts.filter_map(Value::as_str).any(|own| is_same_host(own, wanted))
         };
         let find = |wanted: &str| {
             let mut sites = self.live_sites();
             sites.find(|(.., document)| hosts(document, wanted)).map(|(name, ..)| name.as_str())
         };
+        let host = host.strip_suffix('.').unwrap_or(host);
         let mut rest = host;
         find(host)
             .or_else(|| {
@@ -334,4 +336,16 @@ impl State {
         }
         told
     }
+}
+
+/// Whether a host of a document, written as somebody wrote it, is this one in its normal form.
+fn is_same_host(own: &str, wanted: &str) -> bool {
+    let is_address = own.starts_with('[') || own.contains(':');
+    if is_address {
+        return HostPattern::parse(own).is_ok_and(|own| match own {
+            HostPattern::Exact(own) => own == wanted.trim_matches(['[', ']']),
+            HostPattern::Any | HostPattern::Below(_) => false,
+        });
+    }
+    own.strip_suffix('.').unwrap_or(own).eq_ignore_ascii_case(wanted)
 }

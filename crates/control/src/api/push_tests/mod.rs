@@ -4,6 +4,7 @@ mod asking;
 mod broken;
 mod objects;
 mod publish;
+mod sites;
 mod trees;
 mod uploads;
 
