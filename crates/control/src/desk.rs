@@ -28,6 +28,8 @@ use crate::stream::{self, Stream};
 const QUEUE: usize = 4096;
 /// Changes that are made safe together.
 const TOGETHER: usize = 256;
+/// Bytes of one record, about. A longer one could fail, and all that are made safe with it.
+const RECORD_BYTES_MAX: usize = 64 << 20;
 
 /// Who asks for a change, and how.
 #[derive(Clone, Debug)]
@@ -248,6 +250,11 @@ impl Worker {
             }
             Ok(Decision::Nothing(reply)) if asker.once.is_some() => (Deed::Answered, reply),
             Ok(Decision::Nothing(reply)) => return waiting.push(Waiting { answer, reply }),
+            Ok(Decision::Do(deed, _)) if deed.bytes_said() > RECORD_BYTES_MAX => {
+                let detail = "too many objects for one change: publish and remove them in parts";
+                let _ = answer.send(Err(Problem::new(Kind::TooLarge, detail)));
+                return;
+            }
             Ok(Decision::Do(deed, reply)) => (deed, reply),
         };
         let record = record(asker, (revision, now_ms), deed, &reply);

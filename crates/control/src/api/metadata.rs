@@ -1,5 +1,7 @@
 //! What a pushed object is served with beside its bytes.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use selvedge_policy::{is_token_byte, tags};
 
@@ -15,7 +17,8 @@ const UNKNOWN: &str = "application/octet-stream";
 pub(crate) struct Metadata {
     pub(crate) content_type: String,
     pub(crate) cache_control: Option<String>,
-    pub(crate) tags: Vec<String>,
+    /// Shared by all objects that one request brings.
+    pub(crate) tags: Arc<[String]>,
 }
 
 impl Metadata {
@@ -56,8 +59,19 @@ impl Metadata {
         Ok(Self {
             content_type: content_type.unwrap_or_else(|| guessed(path)),
             cache_control: cache_control.filter(|it| !it.trim().is_empty()),
-            tags,
+            tags: tags.into(),
         })
+    }
+
+    /// The same for another path: its type is the one that this path suggests.
+    pub(crate) fn at(&self, path: &str) -> Self {
+        Self { content_type: guessed(path), ..self.clone() }
+    }
+
+    /// Bytes of what it says.
+    pub(crate) fn bytes(&self) -> usize {
+        let tags: usize = self.tags.iter().map(String::len).sum();
+        self.content_type.len() + self.cache_control.as_ref().map_or(0, String::len) + tags
     }
 }
 
@@ -162,7 +176,7 @@ mod tests {
         ];
         let found = of("/a", &lines).expect("valid");
         assert_eq!(found.cache_control.as_deref(), Some("max-age=5, immutable"));
-        assert_eq!(found.tags, ["a", "b", "c", "d"]);
+        assert_eq!(*found.tags, ["a", "b", "c", "d"]);
     }
 
     #[test]

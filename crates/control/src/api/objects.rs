@@ -120,7 +120,7 @@ fn line((path, object): (&std::sync::Arc<str>, &std::sync::Arc<Object>)) -> Obje
         bytes: object.bytes,
         content_type: object.content_type.clone(),
         cache_control: object.cache_control.clone(),
-        tags: object.tags.clone(),
+        tags: object.tags.to_vec(),
         updated_ms: object.at_ms,
     }
 }

@@ -241,7 +241,10 @@ pub(crate) async fn submit(
 }
 
 /// Removes bodies that nothing else wants.
-pub(crate) async fn discard(app: &App, stored: Vec<Stored>) {
+pub(crate) async fn discard(app: &App, mut stored: Vec<Stored>) {
+    // One hold of each that is new: a body that is held once more would stay.
+    let mut seen = HashSet::new();
+    stored.retain(|stored| stored.is_new && seen.insert(stored.digest));
     for stored in stored {
         let digest = stored.digest;
         let is_used = || app.desk.state().blobs.contains_key(&digest);

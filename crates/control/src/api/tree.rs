@@ -31,6 +31,8 @@ use crate::state::record::Scope;
 const QUEUE: usize = 8;
 /// Small files that are stored at once.
 const STORING: usize = 32;
+/// Bytes of what is said of the files of a tree, beside their bodies.
+const SAID_BYTES_MAX: usize = 32 << 20;
 
 /// Where a tree goes.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -78,10 +80,10 @@ pub(crate) async fn push(
     // That is the type of the archive, and each file has its own.
     headers.remove(header::CONTENT_TYPE);
     pushable(&app.desk.state(), &site)?;
-    Metadata::of_request(&folder, &headers)?;
+    let metadata = Metadata::of_request(&folder, &headers)?;
     let _batch = app.blobs.batch()?;
     let removal = if place.delete { Removal::Rest(folder.clone()) } else { Removal::Nothing };
-    let mut tree = Tree::new(&app, headers);
+    let mut tree = Tree::new(&app, metadata);
     if let Err(problem) = tree.receive(folder, body).await {
         discard(&app, tree.stored).await;
         return Err(problem);
@@ -109,8 +111,11 @@ fn asked(drafts: &[Draft]) -> Vec<u8> {
 /// A tree that is arriving.
 struct Tree {
     app: App,
-    headers: HeaderMap,
+    /// What all of its files are served with.
+    metadata: Metadata,
     drafts: Vec<Draft>,
+    /// Bytes of what is said of them, beside their bodies.
+    said_bytes: usize,
     /// Their bodies; each is held once.
     stored: Vec<Stored>,
     /// Those that were not there before, each once, and their bytes.
@@ -122,10 +127,10 @@ struct Tree {
 type Kept = Result<(Draft, Stored), Problem>;
 
 impl Tree {
-    fn new(app: &App, headers: HeaderMap) -> Self {
+    fn new(app: &App, metadata: Metadata) -> Self {
         let (drafts, stored) = (Vec::new(), Vec::new());
         let (app, new) = (app.clone(), HashSet::new());
-        Self { app, headers, drafts, stored, new, new_bytes: 0 }
+        Self { app, metadata, drafts, said_bytes: 0, stored, new, new_bytes: 0 }
     }
 
     /// Stores the files of an archive. The last one of a path counts.
@@ -167,11 +172,11 @@ impl Tree {
             match one {
                 None => break,
                 Some(Found::Small(path, body)) => {
-                    let (app, headers) = (&app, self.headers.clone());
+                    let (app, metadata) = (&app, self.metadata.at(&path));
                     small.push_back(async move {
                         let now_ms = app.clock.now_mono_ms();
                         let stored = blobs::put(&app.blobs, vec![body], None, now_ms).await?;
-                        draft(path, &headers, stored)
+                        Ok((draft(path, metadata, &stored), stored))
                     });
                 }
                 Some(Found::Large(path)) => {
@@ -181,8 +186,9 @@ impl Tree {
                         result = result.and(added);
                     }
                     let stored = large(&app, found).await;
-                    let stored = stored.and_then(|stored| draft(path, &self.headers, stored));
-                    let added = self.add(stored);
+                    let metadata = self.metadata.at(&path);
+                    let kept = stored.map(|stored| (draft(path, metadata, &stored), stored));
+                    let added = self.add(kept);
                     result = result.and(added);
                 }
                 Some(Found::Piece(_) | Found::End) => result = Err(cut_off()),
@@ -201,16 +207,22 @@ impl Tree {
         if stored.is_new && self.new.insert(stored.digest) {
             self.new_bytes += stored.bytes;
         }
+        self.said_bytes += draft.path.len() + draft.metadata.bytes();
         self.drafts.push(draft);
         self.stored.push(stored);
+        if self.said_bytes > SAID_BYTES_MAX {
+            let detail = format!(
+                "the paths, types, cache rules and tags of a tree may have {SAID_BYTES_MAX} bytes \
+                 at most: publish it in parts"
+            );
+            return Err(Problem::new(Kind::TooLarge, detail));
+        }
         room(&self.app.desk.state(), self.new_bytes, self.app.settings.bytes_max)
     }
 }
 
-fn draft(path: String, headers: &HeaderMap, stored: Stored) -> Kept {
-    let metadata = Metadata::of_request(&path, headers)?;
-    let (sha256, bytes) = (stored.digest, stored.bytes);
-    Ok((Draft { path, sha256, bytes, metadata }, stored))
+fn draft(path: String, metadata: Metadata, stored: &Stored) -> Draft {
+    Draft { path, sha256: stored.digest, bytes: stored.bytes, metadata }
 }
 
 /// Stores a file that comes in pieces.

@@ -8,6 +8,11 @@ use serde_json::Value;
 
 use super::digest::Digest;
 
+/// Bytes of a record of an object but for its texts: its digest, times and the names of all.
+const OBJECT_BYTES: usize = 200;
+/// Bytes around a text in a list.
+const QUOTES_BYTES: usize = 3;
+
 /// A change that was made, by whom, and what they were answered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
@@ -96,10 +101,24 @@ pub(crate) struct Object {
     pub(crate) content_type: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cache_control: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) tags: Vec<String>,
+    /// Shared by all objects that one request brought.
+    #[serde(default, skip_serializing_if = "has_none")]
+    pub(crate) tags: Arc<[String]>,
     /// Milliseconds since 1970.
     pub(crate) at_ms: i64,
+}
+
+fn has_none(tags: &[String]) -> bool {
+    tags.is_empty()
+}
+
+impl Object {
+    /// Bytes of what the log says of it, about.
+    fn bytes_said(&self) -> usize {
+        let tags: usize = self.tags.iter().map(|tag| tag.len() + QUOTES_BYTES).sum();
+        let rules = self.cache_control.as_ref().map_or(0, String::len);
+        OBJECT_BYTES + self.content_type.len() + rules + tags
+    }
 }
 
 /// A certificate whose key is sealed.
@@ -160,6 +179,15 @@ pub(crate) enum Scope {
 }
 
 impl Deed {
+    /// Bytes of what the log says of it, about: of what many requests together could make long.
+    /// All else is bounded by the body of its request.
+    pub(crate) fn bytes_said(&self) -> usize {
+        let Self::Published { put, removed, .. } = self else { return 0 };
+        let put = put.iter().map(|(path, object)| path.len() + object.bytes_said());
+        let removed = removed.iter().map(|path| path.len() + QUOTES_BYTES);
+        put.chain(removed).sum()
+    }
+
     /// What nodes are told of it.
     pub(crate) fn news(&self, version: u64, member: Option<&Member>) -> Option<News> {
         Some(match self {

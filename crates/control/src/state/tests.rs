@@ -13,7 +13,7 @@ fn object(seed: u8) -> Arc<Object> {
         bytes: u64::from(seed % 3) + 1,
         content_type: "text/plain".into(),
         cache_control: None,
-        tags: vec![],
+        tags: Arc::default(),
         at_ms: 0,
     })
 }

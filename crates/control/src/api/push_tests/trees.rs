@@ -115,6 +115,50 @@ async fn a_tree_that_is_not_whole_and_plain_publishes_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_said_of_a_tree_is_bounded() {
+    let rig = Rig::new().await;
+    let tags: Vec<String> = (0..100).map(|n| format!("{n:0>100}")).collect();
+    let tags = tags.join(" ");
+    let push = async |names: std::ops::Range<usize>| {
+        let names: Vec<String> = names.map(|n| format!("{n}.txt")).collect();
+        let tree: Vec<Entry<'_>> = names.iter().map(|name| Entry::File(name, b"")).collect();
+        rig.ask(Method::POST, "/tree", &[("surrogate-key", &tags)], archive(&tree)).await
+    };
+    let refused = push(0..3_500).await;
+    assert_eq!(refused.word(), "too-large");
+    assert!(String::from_utf8_lossy(&refused.body).contains("in parts"), "{refused:?}");
+    gone(&rig, 0).await;
+    assert_eq!((push(0..2_000).await.json()["put"]).as_u64(), Some(2_000));
+    let state = rig.app().desk.state();
+    let objects = &state.site("shop").expect("it is there").objects;
+    let (one, other) = (&objects["/1.txt"], &objects["/2.txt"]);
+    assert!(std::sync::Arc::ptr_eq(&one.tags, &other.tags), "the tags are there once");
+    assert_eq!(one.content_type, "text/plain; charset=utf-8");
+}
+
+#[tokio::test]
+async fn a_record_too_long_is_refused_alone() {
+    let rig = Rig::new().await;
+    let remove = |bytes: usize| {
+        let (site, put, removed) = ("shop".to_owned(), Vec::new(), vec!["a".repeat(bytes)]);
+        let deed = Deed::Published { site, put, removed };
+        let asker = Asker {
+            by: String::new(),
+            from: String::new(),
+            request_id: String::new(),
+            proof: None,
+            once: None,
+        };
+        rig.app().desk.submit(asker, |_, _| Ok(Decision::Do(deed, Reply::default())))
+    };
+    let revision = rig.app().desk.state().revision;
+    let (long, short) = tokio::join!(remove(65 << 20), remove(10));
+    assert_eq!(long.map_err(|problem| problem.kind), Err(crate::problem::Kind::TooLarge));
+    assert!(short.is_ok());
+    assert_eq!(rig.app().desk.state().revision, revision + 1);
+}
+
+#[tokio::test]
 async fn a_tree_is_bounded() {
     let rig = Rig::with(1_000, 1_500).await;
     let (large, small) = (noise(1_001), noise(900));
