@@ -143,6 +143,14 @@ impl Caller {
         }
     }
 
+    /// Whether the token is still what it was when the request came: a body takes its time.
+    pub(crate) fn must_still_hold(&self, app: &App) -> Result<(), Problem> {
+        if self.proof.holds(&app.desk.state(), app.clock.now_wall_ms()) {
+            return Ok(());
+        }
+        Err(Problem::new(Kind::Unauthorized, "the token was revoked or has ended meanwhile"))
+    }
+
     /// The node that calls, which must be this one.
     pub(crate) fn must_be_node(&self, name: &str) -> Result<(), Problem> {
         match &self.who {

@@ -22,6 +22,7 @@ mod publishing;
 mod purge;
 #[cfg(test)]
 mod push_tests;
+mod receiving;
 mod sites;
 mod tarball;
 mod tokens;

@@ -123,7 +123,8 @@ pub(crate) async fn put_blob(
     }
     room(&app.desk.state(), length, app.settings.bytes_max)?;
     let stored = publishing::receive(&app, body, Some(digest)).await?;
-    if let Err(problem) = room(&app.desk.state(), stored.bytes, app.settings.bytes_max) {
+    let may = room(&app.desk.state(), stored.bytes, app.settings.bytes_max);
+    if let Err(problem) = caller.must_still_hold(&app).and(may) {
         drop(hold);
         publishing::discard(&app, vec![stored]).await;
         return Err(problem);

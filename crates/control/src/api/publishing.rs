@@ -193,11 +193,30 @@ pub(crate) fn pushable<'s>(state: &'s State, name: &str) -> Result<&'s Site, Pro
 
 /// Whether there is room for so many more bytes.
 pub(crate) fn room(state: &State, bytes: u64, bytes_max: u64) -> Result<(), Problem> {
-    if bytes > 0 && state.bytes.saturating_add(bytes) > bytes_max {
-        let detail = format!("{} of {bytes_max} bytes are taken", state.bytes);
-        return Err(Problem::new(Kind::Quota, detail));
+    room_beside(state, 0, bytes, bytes_max)
+}
+
+/// Whether there is room for so many more bytes beside what open uploads have.
+pub(crate) fn room_beside(
+    state: &State,
+    open: u64,
+    bytes: u64,
+    bytes_max: u64,
+) -> Result<(), Problem> {
+    let published = state.bytes;
+    let taken = published.saturating_add(open);
+    if bytes == 0 || taken.saturating_add(bytes) <= bytes_max {
+        return Ok(());
     }
-    Ok(())
+    let uploads = match open {
+        0 => String::new(),
+        open => format!(", {open} by what has come of uploads that are open"),
+    };
+    let detail = format!(
+        "{taken} of {bytes_max} bytes are taken: {published} by what is published{uploads}; \
+         {bytes} more were asked for"
+    );
+    Err(Problem::new(Kind::Quota, detail))
 }
 
 /// Receives a whole body into storage, if it is the one that was announced.
@@ -207,8 +226,14 @@ pub(crate) async fn receive(
     expected: Option<Digest>,
 ) -> Result<Stored, Problem> {
     let mut incoming = Incoming::begin(&app.blobs, app.settings.object_bytes_max)?;
+    let is_known = expected.is_some_and(|digest| app.desk.state().blobs.contains_key(&digest));
+    let mut bytes = 0_u64;
     while let Some(piece) = bodies::piece(&mut body).await {
-        incoming.write(piece?).await?;
+        let piece = piece?;
+        bytes = bytes.saturating_add(piece.len() as u64);
+        // What is there already takes no more room. Nothing is left of what is dropped here.
+        room(&app.desk.state(), if is_known { 0 } else { bytes }, app.settings.bytes_max)?;
+        incoming.write(piece).await?;
     }
     incoming.finish(expected, app.clock.now_mono_ms()).await
 }

@@ -1,20 +1,21 @@
 //! Large bodies that arrive in several requests. What has come before a break stays.
 
 use axum::body::Body;
-use axum::extract::{Path, State as Ext};
+use axum::extract::{Path, Query, State as Ext};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinHandle;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::caller::Caller;
 use super::metadata::refuse_coding;
+use super::pages::{Items, Page, page};
 use super::publish::BlobBody;
-use super::publishing::{pushable, room};
+use super::publishing::{pushable, room, room_beside};
+use super::receiving::receive;
 use super::{App, bodies};
-use crate::blobs::{Announced, KEEP_MS, Part, Turn, blocking, failed, too_large};
+use crate::blobs::{Announced, KEEP_MS, Open, blocking, too_large};
 use crate::problem::{Kind, Problem, ProblemBody};
 use crate::state::digest::Digest;
 use crate::state::record::Scope;
@@ -61,16 +62,56 @@ impl UploadBody {
     }
 }
 
+/// An upload in a list.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct UploadLine {
+    /// Its id.
+    id: String,
+    /// Bytes that have come: the room it takes.
+    offset: u64,
+    /// Bytes that will come, if that was said.
+    bytes: Option<u64>,
+    /// When it last went on, in milliseconds since 1970.
+    progress_ms: i64,
+}
+
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(create))
+        .routes(routes!(list, create))
         .routes(routes!(status, append, remove))
         .routes(routes!(finish))
 }
 
+/// The uploads that are open.
+///
+/// By id; what has come of them takes room until they are finished or removed.
+#[utoipa::path(get, path = "/v1/sites/{site}/uploads", tag = "uploads",
+    params(("site" = String, Path, description = "The name of the site"), Page), responses(
+    (status = 200, body = Items<UploadLine>),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json")))]
+pub(crate) async fn list(
+    Ext(app): Ext<App>,
+    caller: Caller,
+    Path(site): Path<String>,
+    Query(asked): Query<Page>,
+) -> Result<axum::Json<Items<UploadLine>>, Problem> {
+    caller.may(Scope::Push, Some(&site))?;
+    let limit = asked.limit()?;
+    app.desk.state().site(&site).ok_or_else(|| Problem::not_found("site", &site))?;
+    let after = asked.after.unwrap_or_default();
+    let open = app.blobs.uploads().of_site(&site).into_iter().filter(|open| open.id > after);
+    let line = |open: Open| UploadLine {
+        id: open.id,
+        offset: open.offset,
+        bytes: open.announced.bytes,
+        progress_ms: open.progress_ms,
+    };
+    Ok(axum::Json(page(open, limit, |open| open.id.clone(), line)))
+}
+
 /// Begin to upload a large body.
 ///
-/// An upload that does not go on for 24 hours is removed.
+/// 100 may be open for a site. One that does not go on for 24 hours is removed.
 #[utoipa::path(post, path = "/v1/sites/{site}/uploads", tag = "uploads", request_body = Beginning,
     params(("site" = String, Path, description = "The name of the site")), responses(
     (status = 201, body = UploadBody, description = "`Location` names it"),
@@ -148,7 +189,10 @@ pub(crate) async fn append(
     pushable(&app.desk.state(), &site)?;
     let wrong = || Problem::invalid("Upload-Offset must say how many bytes have come");
     let offset = headers.get(OFFSET).and_then(|value| value.to_str().ok());
-    let offset: u64 = offset.and_then(|text| text.parse().ok()).ok_or_else(wrong)?;
+    // A sign is none of its characters, though the library would read it.
+    let is_digits = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let offset = offset.filter(is_digits).and_then(|text| text.parse().ok());
+    let offset: u64 = offset.ok_or_else(wrong)?;
     let turn = app.blobs.uploads().take(&id, &site).await?;
     if turn.offset != offset {
         let detail = format!("{} bytes have come, and not {offset}", turn.offset);
@@ -160,75 +204,13 @@ pub(crate) async fn append(
     if offset.saturating_add(length) > bytes_max {
         return Err(too_large(bytes_max));
     }
-    // What was announced has its room already.
-    check_room(&app, if turn.announced.bytes.is_some() { 0 } else { length })?;
-    let (reached, received) = receive(turn, body, bytes_max).await;
+    check_room(&app, length)?;
+    let (reached, received) = receive(&app, &caller, turn, body, bytes_max).await;
     let reached = offset_field(reached);
     Ok(match received {
         Ok(()) => (StatusCode::NO_CONTENT, reached).into_response(),
         Err(problem) => (reached, problem).into_response(),
     })
-}
-
-/// Appends a body to an upload: how far it is afterwards, and what went wrong.
-async fn receive(turn: Turn, mut body: Body, bytes_max: u64) -> (u64, Result<(), Problem>) {
-    let (mut reached, mut announced) = (turn.offset, turn.offset);
-    let (mut part, mut received) = (Part::default(), Ok(()));
-    let mut writing = write(turn, Vec::new());
-    while let Some(piece) = bodies::piece(&mut body).await {
-        match piece {
-            Ok(piece) if announced + piece.len() as u64 > bytes_max => {
-                received = Err(too_large(bytes_max));
-                break;
-            }
-            Ok(piece) => {
-                announced += piece.len() as u64;
-                part.push(piece);
-            }
-            Err(problem) => {
-                received = Err(problem);
-                break;
-            }
-        }
-        if part.is_full() {
-            // The last part is written while this one was read.
-            let turn = match written(writing).await {
-                Ok(turn) => turn,
-                Err(problem) => return (reached, Err(problem)),
-            };
-            reached = turn.offset;
-            writing = write(turn, part.take());
-        }
-    }
-    let end = async {
-        let turn = written(write(written(writing).await?, part.take())).await?;
-        blocking(move || {
-            let mut turn = turn;
-            turn.sync()?;
-            Ok(turn.offset)
-        })
-        .await
-    };
-    match end.await {
-        Ok(offset) => (offset, received),
-        Err(problem) => (reached, Err(problem)),
-    }
-}
-
-/// Writes beside the worker. If nobody waits for it any more, it is written all the same, and the
-/// turn given back.
-fn write(mut turn: Turn, pieces: Vec<bytes::Bytes>) -> JoinHandle<std::io::Result<Turn>> {
-    tokio::task::spawn_blocking(move || {
-        turn.append(&pieces)?;
-        Ok(turn)
-    })
-}
-
-async fn written(writing: JoinHandle<std::io::Result<Turn>>) -> Result<Turn, Problem> {
-    match writing.await {
-        Ok(written) => written.map_err(|error| failed(&error)),
-        Err(error) => Err(Problem::new(Kind::Internal, format!("an upload: {error}"))),
-    }
 }
 
 /// End an upload: its body is there for `publish`.
@@ -304,13 +286,11 @@ pub(crate) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Whether there is room for more bytes beside what all uploads will bring.
+/// Whether there is room for more bytes beside what has come of all uploads. What was announced
+/// for others takes none until it comes.
 fn check_room(app: &App, bytes: u64) -> Result<(), Problem> {
-    let all = app.blobs.uploads().bytes().saturating_add(bytes);
-    if bytes == 0 {
-        return Ok(());
-    }
-    room(&app.desk.state(), all, app.settings.bytes_max)
+    let open = app.blobs.uploads().bytes();
+    room_beside(&app.desk.state(), open, bytes, app.settings.bytes_max)
 }
 
 fn offset_field(offset: u64) -> [(HeaderName, HeaderValue); 1] {

@@ -81,6 +81,10 @@ impl Part {
         }
     }
 
+    pub(crate) const fn len(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.bytes >= PART_BYTES
     }

@@ -30,7 +30,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub(crate) use incoming::{Incoming, PART_BYTES, Part, Stored, put, too_large};
 pub(crate) use pieces::Pieces;
 pub(crate) use pins::Hold;
-pub(crate) use uploads::{Announced, Turn, Uploads};
+pub(crate) use uploads::{Announced, Open, Turn, Uploads};
 
 use crate::fleet::When;
 use crate::problem::{Kind, Problem};

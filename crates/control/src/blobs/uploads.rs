@@ -11,6 +11,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::UNIX_EPOCH;
 
@@ -24,6 +25,8 @@ use crate::state::digest::{Digest, Hasher};
 
 /// Uploads that are open at once.
 const UPLOADS_MAX: usize = 1_000;
+/// Those of one site: whoever pushes to it cannot take the places of all others.
+const SITE_UPLOADS_MAX: usize = 100;
 /// How long an upload is kept that does not go on.
 const IDLE_MS: i64 = 24 * 3_600_000;
 /// Bytes that are read at once to hash a file.
@@ -42,6 +45,16 @@ pub(crate) struct Uploads {
     folder: PathBuf,
     /// Held for a few instructions.
     slots: Mutex<HashMap<String, Slot>>,
+    /// Bytes that have come of all of them, and that are about to be written.
+    bytes: AtomicU64,
+}
+
+/// An upload, for lists.
+pub(crate) struct Open {
+    pub(crate) id: String,
+    pub(crate) announced: Announced,
+    pub(crate) offset: u64,
+    pub(crate) progress_ms: i64,
 }
 
 struct Slot {
@@ -63,6 +76,8 @@ pub(crate) struct Turn {
     file: File,
     pub(crate) announced: Announced,
     pub(crate) offset: u64,
+    /// Bytes it takes of the room: those that have come, and those that may be written now.
+    claimed: u64,
     hasher: Option<Hasher>,
     is_synced: bool,
     is_over: bool,
@@ -86,7 +101,8 @@ impl Uploads {
                 None => std::fs::remove_file(&path)?,
             }
         }
-        Ok(Self { folder: folder.to_owned(), slots: Mutex::new(slots) })
+        let bytes = AtomicU64::new(slots.values().map(|slot| slot.offset).sum());
+        Ok(Self { folder: folder.to_owned(), slots: Mutex::new(slots), bytes })
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<String, Slot>> {
@@ -97,10 +113,30 @@ impl Uploads {
         self.folder.join(id).with_extension(extension)
     }
 
-    /// Bytes that open uploads have or will have, as far as they were announced.
+    /// Bytes that have come of all open uploads.
     pub(crate) fn bytes(&self) -> u64 {
-        let bytes = |slot: &Slot| slot.announced.bytes.unwrap_or(slot.offset);
-        self.slots().values().map(bytes).fold(0, u64::saturating_add)
+        self.bytes.load(Relaxed)
+    }
+
+    fn release(&self, bytes: u64) {
+        self.bytes.fetch_sub(bytes, Relaxed);
+    }
+
+    /// The open uploads of a site, by id.
+    pub(crate) fn of_site(&self, site: &str) -> Vec<Open> {
+        let slots = self.slots();
+        let own = slots.iter().filter(|(_, slot)| slot.announced.site == site);
+        let mut open: Vec<Open> = own
+            .map(|(id, slot)| Open {
+                id: id.clone(),
+                announced: slot.announced.clone(),
+                offset: slot.offset,
+                progress_ms: slot.progress_ms,
+            })
+            .collect();
+        drop(slots);
+        open.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+        open
     }
 
     /// Begins an upload: its id.
@@ -122,6 +158,14 @@ impl Uploads {
             let mut slots = self.slots();
             if slots.len() >= UPLOADS_MAX {
                 return Err(Problem::new(Kind::TooMany, "too many uploads are open"));
+            }
+            let own = slots.values().filter(|slot| slot.announced.site == announced.site).count();
+            if own >= SITE_UPLOADS_MAX {
+                let detail = format!(
+                    "the site has {own} uploads open, {SITE_UPLOADS_MAX} may be: finish or remove \
+                     some of them"
+                );
+                return Err(Problem::new(Kind::TooMany, detail));
             }
             slots.insert(id.clone(), slot);
         }
@@ -192,8 +236,18 @@ impl Uploads {
             let path = uploads.path(&id, "data");
             match OpenOptions::new().read(true).write(true).open(path) {
                 Ok(file) => {
-                    let is_over = false;
-                    Ok(Turn { uploads, id, file, announced, offset, hasher, is_synced, is_over })
+                    let (is_over, claimed) = (false, offset);
+                    Ok(Turn {
+                        uploads,
+                        id,
+                        file,
+                        announced,
+                        offset,
+                        claimed,
+                        hasher,
+                        is_synced,
+                        is_over,
+                    })
                 }
                 Err(error) => {
                     if let Some(slot) = uploads.slots().get_mut(&id) {
@@ -219,6 +273,7 @@ impl Uploads {
             let mut slots = self.slots();
             let Some(slot) = slots.get_mut(&id).filter(|slot| !slot.is_taken) else { continue };
             slot.is_taken = true;
+            self.release(slot.offset);
             drop(slots);
             self.remove(&id);
             removed += 1;
@@ -243,6 +298,23 @@ impl Turn {
             pieces.iter().for_each(|piece| hasher.update(piece));
         }
         self.offset = at;
+        Ok(())
+    }
+
+    /// Takes room for so many bytes more, unless all uploads would have more than `bytes_max` then.
+    pub(crate) fn claim(&mut self, bytes: u64, bytes_max: u64) -> bool {
+        let more = |all: u64| all.checked_add(bytes).filter(|all| bytes == 0 || *all <= bytes_max);
+        let is_there = self.uploads.bytes.fetch_update(Relaxed, Relaxed, more).is_ok();
+        self.claimed += if is_there { bytes } else { 0 };
+        is_there
+    }
+
+    /// Goes back to where it was, and gives back the room.
+    pub(crate) fn rewind(&mut self, offset: u64) -> io::Result<()> {
+        self.file.set_len(offset)?;
+        self.uploads.release(self.claimed.saturating_sub(offset));
+        (self.offset, self.claimed) = (offset, offset);
+        (self.hasher, self.is_synced) = (None, false);
         Ok(())
     }
 
@@ -290,9 +362,11 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         if self.is_over {
+            self.uploads.release(self.claimed);
             self.uploads.remove(&self.id);
             return;
         }
+        self.uploads.release(self.claimed.saturating_sub(self.offset));
         let progress_ms = self.file.metadata().ok().map(|meta| modified_ms(&meta));
         let mut slots = self.uploads.slots();
         let Some(slot) = slots.get_mut(&self.id) else { return };

@@ -32,6 +32,26 @@ async fn a_token_that_is_revoked_while_its_body_comes_changes_nothing() {
 }
 
 #[tokio::test]
+async fn of_an_upload_nothing_stays_that_came_with_a_token_that_was_revoked() {
+    let rig = Rig::new().await;
+    let token = rig.grant(&[Scope::Push], &["shop"]).await;
+    let id = token.split('_').nth(1).expect("an id").to_owned();
+    let begun = rig.post("/uploads", json!({})).await;
+    let place = begun.field("location").to_owned();
+    let (router, admin, path) = (rig.router.clone(), rig.token.clone(), format!("/v1/tokens/{id}"));
+    let revoke = async move {
+        let req = Request::delete(path).header(header::AUTHORIZATION, format!("Bearer {admin}"));
+        let done = send(router, req.body(Body::empty()).expect("a request")).await;
+        assert_eq!(done.status, StatusCode::OK, "{done:?}");
+    };
+    let req = Request::patch(place).header("upload-offset", "0");
+    let req = req.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    let patched = rig.send(req.body(body_after(revoke)).expect("a request")).await;
+    assert_eq!((patched.word().as_str(), patched.field("upload-offset")), ("unauthorized", "0"));
+    assert_eq!(rig.app().blobs.uploads().bytes(), 0);
+}
+
+#[tokio::test]
 async fn what_did_nothing_does_nothing_when_it_comes_again() {
     let rig = Rig::new().await;
     let put = async |key: &str, body: &str| {

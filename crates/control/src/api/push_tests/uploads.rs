@@ -97,3 +97,86 @@ async fn an_upload_is_bounded_and_expires() {
     assert_eq!(rig.go_on(&upload, 3, "x").await.word(), "not-found");
     assert_eq!(rig.files().len(), 0);
 }
+
+/// A body without a length, in pieces.
+fn chunked(pieces: Vec<Vec<u8>>) -> Body {
+    Body::from_stream(stream::iter(pieces.into_iter().map(Ok::<_, std::io::Error>)))
+}
+
+#[tokio::test]
+async fn what_comes_without_a_length_counts_as_it_comes() {
+    let bytes_max = 3 << 20;
+    let rig = Rig::with(1 << 40, bytes_max).await;
+    let (one, other) = (rig.begin(json!({})).await, rig.begin(json!({})).await);
+    assert_eq!(rig.go_on(&one, 0, noise(1_000)).await.status, StatusCode::NO_CONTENT);
+    let pieces = || (0..8).map(|_| noise(1 << 19)).collect();
+    let full = rig.go_on(&one, 1_000, chunked(pieces())).await;
+    assert_eq!((full.word().as_str(), full.field("upload-offset")), ("quota-exceeded", "1000"));
+    assert!(String::from_utf8_lossy(&full.body).contains("uploads that are open"), "{full:?}");
+    assert_eq!(rig.app().blobs.uploads().bytes(), 1_000, "nothing of it counts");
+    let put = rig.ask(Method::PUT, "/objects/a", &[], chunked(pieces())).await;
+    assert_eq!(put.word(), "quota-exceeded");
+    let fits = noise((bytes_max - 1_000).try_into().expect("it fits"));
+    let fits = rig.go_on(&other, 0, chunked(vec![fits])).await;
+    assert_eq!(fits.status, StatusCode::NO_CONTENT);
+    assert_eq!(rig.go_on(&one, 1_000, chunked(vec![vec![0]])).await.word(), "quota-exceeded");
+    let removed = rig.ask(Method::DELETE, &other, &[], Body::empty()).await;
+    assert_eq!(removed.status, StatusCode::NO_CONTENT);
+    assert_eq!(rig.go_on(&one, 1_000, chunked(vec![vec![0]])).await.field("upload-offset"), "1001");
+    // Of what was taken back nothing is in the digest, and what came counts after a restart.
+    let rig = rig.again();
+    assert_eq!(rig.app().blobs.uploads().bytes(), 1_001);
+    let body = [noise(1_000), vec![0]].concat();
+    let end = json!({ "sha256": Digest::of(&body) });
+    assert_eq!(rig.post(&format!("{one}/finish"), end).await.status, StatusCode::OK);
+    assert_eq!(rig.app().blobs.uploads().bytes(), 0);
+}
+
+#[tokio::test]
+async fn one_site_cannot_take_the_uploads_and_the_room_of_others() {
+    let rig = Rig::with(1_000, 1_000).await;
+    rig.make(site("other", true)).await;
+    let first = rig.begin(json!({ "bytes": 1_000 })).await;
+    for _ in 1..100 {
+        rig.begin(json!({ "bytes": 1_000 })).await;
+    }
+    assert_eq!(rig.post("/uploads", json!({})).await.word(), "too-many");
+    let token = rig.grant(&[Scope::Push], &["other"]).await;
+    let ask = async |method: Method, uri: &str, body: &'static str| {
+        let req = Request::builder().method(method).uri(uri);
+        let req = req.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        rig.send(req.header("upload-offset", "0").body(body.into()).expect("a request")).await
+    };
+    let begun = ask(Method::POST, "/v1/sites/other/uploads", r#"{"bytes": 900}"#).await;
+    assert_eq!(begun.status, StatusCode::CREATED, "what was only announced takes no room");
+    let other = begun.field("location").to_owned();
+    assert_eq!(ask(Method::PATCH, &other, "123").await.field("upload-offset"), "3");
+
+    let page = rig.ask(Method::GET, "/uploads?limit=60", &[], Body::empty()).await.json();
+    let next = page["next"].as_str().expect("there are more");
+    let more = format!("/uploads?limit=60&after={next}");
+    let more = rig.ask(Method::GET, &more, &[], Body::empty()).await.json();
+    let count = |page: &Value| page["items"].as_array().map_or(0, Vec::len);
+    assert_eq!((count(&page), count(&more), &more["next"]), (60, 40, &Value::Null));
+    let items = [page, more].map(|page| page["items"].as_array().cloned().unwrap_or_default());
+    let id = first.rsplit('/').next().expect("an id");
+    let line = items.concat().into_iter().find(|line| line["id"] == id).expect("it is listed");
+    assert_eq!((&line["offset"], &line["bytes"]), (&json!(0), &json!(1_000)));
+    assert_eq!(ask(Method::GET, "/v1/sites/shop/uploads", "").await.word(), "forbidden");
+    let own = ask(Method::GET, "/v1/sites/other/uploads", "").await.json();
+    assert_eq!((count(&own), &own["items"][0]["offset"]), (1, &json!(3)));
+}
+
+#[tokio::test]
+async fn an_offset_has_no_sign() {
+    let rig = Rig::new().await;
+    let upload = rig.begin(json!({})).await;
+    for offset in ["+0", "-0", "", " ", "0x0"] {
+        let fields = [("upload-offset", offset)];
+        assert_eq!(
+            rig.ask(Method::PATCH, &upload, &fields, "x").await.word(),
+            "invalid",
+            "{offset}"
+        );
+    }
+}
