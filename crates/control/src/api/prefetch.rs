@@ -10,7 +10,7 @@ use super::App;
 use super::bodies;
 use super::caller::{Caller, Who};
 use super::pages::{Items, Page, page};
-use crate::prefetch::{Job, JobState, Outcome, Source, URLS_MAX, Where, Wish};
+use crate::prefetch::{Job, JobState, Outcome, Source, URL_BYTES_MAX, URLS_MAX, Where, Wish};
 use crate::problem::{Problem, ProblemBody};
 use crate::state::record::{Scope, TokenKind};
 use std::sync::Arc;
@@ -97,6 +97,10 @@ pub(crate) async fn order(
             return Err(Problem::invalid(format!("`urls` must have 1 to {URLS_MAX} of them")));
         }
         (Some(urls), None, None) => Source::List(urls),
+        (None, Some(url), None) | (None, None, Some(url)) if url.len() > URL_BYTES_MAX => {
+            let detail = format!("a URL may have {URL_BYTES_MAX} bytes at most");
+            return Err(Problem::invalid(detail));
+        }
         (None, Some(url), None) => Source::Sitemap(url),
         (None, None, Some(url)) => Source::Manifest(url),
         _ => return Err(Problem::invalid("give one of `urls`, `sitemap` and `manifest`")),

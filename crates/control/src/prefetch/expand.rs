@@ -4,6 +4,11 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 use url::Url;
 
+use super::URL_BYTES_MAX;
+
+/// Characters of a URL that are shown in a message.
+const SHOWN_CHARS: usize = 200;
+
 /// What a document names.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Named {
@@ -11,10 +16,67 @@ pub(crate) struct Named {
     pub(crate) urls: Vec<String>,
     /// Documents of the same kind, to be looked into.
     pub(crate) more: Vec<String>,
+    /// URLs that are too long, cut.
+    pub(crate) dropped: Vec<String>,
+    /// Bytes of all of them.
+    pub(crate) bytes: usize,
+}
+
+/// How much a document may name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// URLs of all kinds.
+    pub(crate) urls: usize,
+    /// Bytes of all of them.
+    pub(crate) bytes: usize,
+}
+
+impl Named {
+    pub(crate) fn add(&mut self, url: &str) {
+        if let Some(url) = self.fitting(url) {
+            self.urls.push(url);
+        }
+    }
+
+    fn add_document(&mut self, url: &str) {
+        if let Some(url) = self.fitting(url) {
+            self.more.push(url);
+        }
+    }
+
+    /// The URL, unless it is too long: then it is noted.
+    fn fitting(&mut self, url: &str) -> Option<String> {
+        let is_long = url.len() > URL_BYTES_MAX;
+        let kept = if is_long { shown(url) } else { url.to_owned() };
+        self.bytes += kept.len();
+        if is_long {
+            self.dropped.push(kept);
+            return None;
+        }
+        Some(kept)
+    }
+
+    fn check(&self, limits: Limits) -> Result<(), String> {
+        if self.urls.len() + self.more.len() + self.dropped.len() > limits.urls {
+            return Err(format!("names more than {} URLs", limits.urls));
+        }
+        if self.bytes > limits.bytes {
+            return Err(format!("names URLs of more than {} bytes", limits.bytes));
+        }
+        Ok(())
+    }
+}
+
+/// The beginning of a URL, for messages.
+pub(crate) fn shown(url: &str) -> String {
+    match url.char_indices().nth(SHOWN_CHARS) {
+        Some((at, _)) => format!("{}...", &url[..at]),
+        None => url.to_owned(),
+    }
 }
 
 /// Reads a sitemap or an index of them (sitemaps.org, 0.9).
-pub(crate) fn sitemap(base: &str, text: &str, max: usize) -> Result<Named, String> {
+pub(crate) fn sitemap(base: &str, text: &str, limits: Limits) -> Result<Named, String> {
     let mut reader = Reader::from_str(text);
     let mut named = Named::default();
     let (mut is_index, mut in_loc, mut loc) = (false, false, String::new());
@@ -35,13 +97,15 @@ pub(crate) fn sitemap(base: &str, text: &str, max: usize) -> Result<Named, Strin
             Event::End(tag) if tag.local_name().as_ref() == "loc" => {
                 in_loc = false;
                 let url = joined(base, loc.trim())?;
-                if is_index { named.more.push(url) } else { named.urls.push(url) }
+                if is_index {
+                    named.add_document(&url)
+                } else {
+                    named.add(&url)
+                }
+                named.check(limits)?;
             }
             Event::Eof => return Ok(named),
             _ => {}
-        }
-        if named.urls.len() + named.more.len() > max {
-            return Err(format!("names more than {max} URLs"));
         }
     }
 }
@@ -58,13 +122,14 @@ fn entity(name: &str) -> &'static str {
 }
 
 /// Reads a manifest: an HLS playlist (RFC 8216), a JSON list of URLs, or a URL on each line.
-pub(crate) fn manifest(base: &str, text: &str, max: usize) -> Result<Named, String> {
+pub(crate) fn manifest(base: &str, text: &str, limits: Limits) -> Result<Named, String> {
     let text = text.trim_start_matches('\u{feff}');
     let mut named = Named::default();
     if text.trim_start().starts_with('[') {
         let list: Vec<String> = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        for url in list.iter().take(max + 1) {
-            named.urls.push(joined(base, url)?);
+        for url in &list {
+            named.add(&joined(base, url)?);
+            named.check(limits)?;
         }
     } else {
         let is_playlist = text.starts_with("#EXTM3U");
@@ -74,13 +139,8 @@ pub(crate) fn manifest(base: &str, text: &str, max: usize) -> Result<Named, Stri
                 Some(_comment) => {}
                 None => hls_uri(base, line, &mut named)?,
             }
-            if named.urls.len() > max {
-                break;
-            }
+            named.check(limits)?;
         }
-    }
-    if named.urls.len() > max {
-        return Err(format!("names more than {max} URLs"));
     }
     Ok(named)
 }
@@ -96,15 +156,15 @@ fn hls_uri(base: &str, uri: &str, named: &mut Named) -> Result<(), String> {
     let url = joined(base, uri)?;
     let path = url.split(['?', '#']).next().unwrap_or_default();
     if path.ends_with(".m3u8") {
-        named.more.push(url.clone());
+        named.add_document(&url);
     }
-    named.urls.push(url);
+    named.add(&url);
     Ok(())
 }
 
 /// A reference, resolved (RFC 3986 5).
 fn joined(base: &str, reference: &str) -> Result<String, String> {
-    let wrong = |error: url::ParseError| format!("{reference:?}: {error}");
+    let wrong = |error: url::ParseError| format!("{:?}: {error}", shown(reference));
     let base = Url::parse(base).map_err(wrong)?;
     let mut url = base.join(reference).map_err(wrong)?;
     url.set_fragment(None);
@@ -116,36 +176,59 @@ mod tests {
     use super::*;
 
     const BASE: &str = "https://a.test/dir/index.xml";
+    const TEN: Limits = Limits { urls: 10, bytes: 1 << 20 };
+    const ONE: Limits = Limits { urls: 1, bytes: 1 << 20 };
+
+    #[test]
+    fn long_urls_are_left_out_and_all_are_bounded_together() {
+        let long = "x".repeat(URL_BYTES_MAX);
+        let lines = manifest(BASE, &format!("/a\n/{long}\n"), TEN).expect("lines");
+        assert_eq!((lines.urls.len(), lines.dropped.len()), (1, 1));
+        assert!(lines.dropped[0].len() < 1_000 && lines.dropped[0].ends_with("..."));
+        let text = format!("<urlset><url><loc>/{long}</loc></url></urlset>");
+        assert_eq!(sitemap(BASE, &text, TEN).expect("a sitemap").dropped.len(), 1);
+        let text = format!("<sitemapindex><sitemap><loc>/{long}</loc></sitemap></sitemapindex>");
+        assert_eq!(sitemap(BASE, &text, TEN).expect("an index").more.len(), 0);
+        let few = Limits { urls: 10, bytes: 40 };
+        assert!(manifest(BASE, "/a\n/b\n", few).is_ok());
+        let error = manifest(BASE, "/a\n/b\n/c\n", few).expect_err("it is too much");
+        assert!(error.contains("more than 40 bytes"), "{error}");
+        let wrong = manifest(BASE, &format!("https://[{long}\n"), TEN).expect_err("no URL");
+        assert!(wrong.len() < 1_000, "{wrong}");
+    }
 
     #[test]
     fn sitemaps_and_indexes_of_them() {
         let text = "<?xml version='1.0'?>\
             <urlset xmlns='http://www.sitemaps.org/schemas/sitemap/0.9'>\
             <url><loc> https://a.test/x?a=1&amp;b=2 </loc></url><url><loc>/y</loc></url></urlset>";
-        let named = sitemap(BASE, text, 10).expect("a sitemap");
+        let named = sitemap(BASE, text, TEN).expect("a sitemap");
         assert_eq!(named.urls, ["https://a.test/x?a=1&b=2", "https://a.test/y"]);
         let text = "<sitemapindex><sitemap><loc>two.xml</loc></sitemap></sitemapindex>";
-        assert_eq!(sitemap(BASE, text, 10).expect("an index").more, ["https://a.test/dir/two.xml"]);
-        assert!(
-            sitemap(BASE, "<urlset><url><loc>/1</loc><loc>/2</loc></url></urlset>", 1).is_err()
+        assert_eq!(
+            sitemap(BASE, text, TEN).expect("an index").more,
+            ["https://a.test/dir/two.xml"]
         );
-        assert!(sitemap(BASE, "<a></b>", 1).is_err());
+        assert!(
+            sitemap(BASE, "<urlset><url><loc>/1</loc><loc>/2</loc></url></urlset>", ONE).is_err()
+        );
+        assert!(sitemap(BASE, "<a></b>", ONE).is_err());
     }
 
     #[test]
     fn playlists_lists_and_lines() {
         let text = "#EXTM3U\n#EXT-X-MAP:URI=\"init.mp4\"\n#EXTINF:4,\nseg1.m4s\n\
                     #EXTINF:4,\n/seg2.m4s\n";
-        let named = manifest("https://a.test/v/main.m3u8", text, 10).expect("a playlist");
+        let named = manifest("https://a.test/v/main.m3u8", text, TEN).expect("a playlist");
         let segments =
             ["https://a.test/v/init.mp4", "https://a.test/v/seg1.m4s", "https://a.test/seg2.m4s"];
         assert_eq!((named.urls, named.more), (segments.map(str::to_owned).to_vec(), vec![]));
         let text = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nlow.m3u8?x\n";
-        let named = manifest("https://a.test/v/main.m3u8", text, 10).expect("a playlist");
+        let named = manifest("https://a.test/v/main.m3u8", text, TEN).expect("a playlist");
         assert_eq!(named.more, ["https://a.test/v/low.m3u8?x"]);
-        assert_eq!(manifest(BASE, "[\"/a\"]", 10).expect("a list").urls, ["https://a.test/a"]);
-        let lines = manifest(BASE, "# mine\n/a\n\nb\n", 10).expect("lines").urls;
+        assert_eq!(manifest(BASE, "[\"/a\"]", TEN).expect("a list").urls, ["https://a.test/a"]);
+        let lines = manifest(BASE, "# mine\n/a\n\nb\n", TEN).expect("lines").urls;
         assert_eq!(lines, ["https://a.test/a", "https://a.test/dir/b"]);
-        assert!(manifest(BASE, "/a\n/b\n", 1).is_err());
+        assert!(manifest(BASE, "/a\n/b\n", ONE).is_err());
     }
 }

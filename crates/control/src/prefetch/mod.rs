@@ -27,10 +27,17 @@ use crate::state::digest::Digest;
 
 /// Jobs that are remembered.
 const JOBS_MAX: usize = 100;
+/// Bytes of the results of all that are remembered: the oldest that have ended go first.
+const RESULTS_BYTES_MAX: usize = 128 << 20;
 /// Jobs that may wait.
 const QUEUE: usize = 32;
 /// URLs of one job at most.
 pub(crate) const URLS_MAX: usize = 50_000;
+
+/// Bytes of a URL at most. No node would take a longer one.
+pub(crate) const URL_BYTES_MAX: usize = 8 << 10;
+/// Bytes of all URLs of one job.
+const URLS_BYTES_MAX: usize = 16 << 20;
 
 /// Where URLs are warmed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -81,6 +88,8 @@ pub(crate) struct Progress {
     pub(crate) failed: usize,
     pub(crate) bytes: u64,
     pub(crate) results: Vec<Outcome>,
+    /// Bytes of those.
+    results_bytes: usize,
     /// Why it ended early.
     pub(crate) error: Option<String>,
 }
@@ -122,9 +131,27 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// Nobody was asked for it, and why.
+    fn nothing(url: String, error: &str) -> Self {
+        let error = Some(error.to_owned());
+        Self { url, node: None, status: None, cache: None, bytes: 0, ms: 0, error }
+    }
+
     /// Whether the node has it now, as far as can be known.
     pub(crate) fn is_failure(&self) -> bool {
         self.error.is_some() || self.status.is_none_or(|status| status >= 400)
+    }
+}
+
+impl Progress {
+    fn add(&mut self, outcomes: impl IntoIterator<Item = Outcome>) {
+        for outcome in outcomes {
+            let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+            let texts = [&outcome.node, &outcome.cache, &outcome.error].map(text);
+            let texts = outcome.url.len() + texts.iter().sum::<usize>();
+            self.results_bytes += size_of::<Outcome>() + texts;
+            self.results.push(outcome);
+        }
     }
 }
 
@@ -219,10 +246,12 @@ impl Jobs {
         let full = |_| Problem::new(Kind::TooMany, "too many prefetches wait: try again later");
         self.queue.try_send(Arc::clone(&job)).map_err(full)?;
         all.insert(job.id.clone(), Arc::clone(&job));
-        while all.len() > JOBS_MAX {
+        let results_bytes = |job: &Arc<Job>| job.look(|progress| progress.results_bytes);
+        let mut bytes: usize = all.values().map(results_bytes).sum();
+        while all.len() > JOBS_MAX || bytes > RESULTS_BYTES_MAX {
             let ended = all.iter().find(|(_, job)| job.has_ended()).map(|(id, _)| id.clone());
-            let Some(ended) = ended else { break };
-            all.remove(&ended);
+            let Some(ended) = ended.and_then(|id| all.remove(&id)) else { break };
+            bytes = bytes.saturating_sub(results_bytes(&ended));
         }
         Ok(job)
     }
@@ -266,5 +295,13 @@ mod tests {
         assert_eq!(id(Some("k"), "b"), Err(Kind::KeyReused));
         assert_ne!(id(None, "a"), id(None, "a"));
         assert_eq!(jobs.newest_first().len(), 3);
+        let oldest = jobs.newest_first().pop().expect("there are three");
+        let long = Outcome::nothing("x".repeat(RESULTS_BYTES_MAX), "why");
+        oldest.update(|progress| progress.add([long]));
+        order(None, "d").expect("there is room");
+        assert_eq!(jobs.newest_first().len(), 4, "it has not ended");
+        oldest.cancel();
+        order(None, "e").expect("there is room");
+        assert_eq!(jobs.newest_first().len(), 4, "what takes too much and has ended goes");
     }
 }

@@ -14,9 +14,9 @@ use selvedge_net::{Client, Deadlines, OutgoingBody, Reply, Reuse, Target};
 use selvedge_policy::Scheme;
 use tokio::sync::Semaphore;
 
-use super::expand::{self, Named};
+use super::expand::{self, Limits, Named};
 use super::plan::{Nodes, Wanted, wanted};
-use super::{Job, JobState, Outcome, Source, URLS_MAX};
+use super::{Job, JobState, Outcome, Source, URL_BYTES_MAX, URLS_BYTES_MAX, URLS_MAX};
 use crate::api::App;
 
 /// Jobs that run side by side.
@@ -27,6 +27,8 @@ const URLS_TOGETHER: usize = 16;
 const DOCUMENTS_MAX: usize = 200;
 /// Bytes of a sitemap or manifest.
 const DOCUMENT_BYTES_MAX: usize = 50 << 20;
+/// Bytes of one that is read on the worker itself.
+const EXPAND_HERE_BYTES: usize = 64 << 10;
 /// Time for a node to begin and to go on.
 const DEADLINES: Deadlines = Deadlines {
     connect: Duration::from_secs(5),
@@ -74,26 +76,34 @@ async fn run_one(app: &App, client: &Client, job: Arc<Job>, places: Rc<Semaphore
 }
 
 /// The URLs of a job; of a sitemap or manifest those that it names.
-async fn urls(app: &App, client: &Client, job: &Job) -> Result<Vec<String>, String> {
+async fn urls(app: &App, client: &Client, job: &Job) -> Result<Named, String> {
+    let mut all = Named::default();
     let (first, is_sitemap) = match &job.source {
-        Source::List(urls) => return Ok(urls.clone()),
+        Source::List(urls) => {
+            urls.iter().for_each(|url| all.add(url));
+            return Ok(all);
+        }
         Source::Sitemap(url) => (url, true),
         Source::Manifest(url) => (url, false),
     };
-    let mut urls = if is_sitemap { Vec::new() } else { vec![first.clone()] };
+    if !is_sitemap {
+        all.add(first);
+    }
     let (mut documents, mut at) = (vec![first.clone()], 0);
     while let Some(url) = documents.get(at).cloned() {
         at += 1;
         let text = document(app, client, job, &url).await?;
-        let left = URLS_MAX.saturating_sub(urls.len());
-        let named = if is_sitemap {
-            expand::sitemap(&url, &text, left)
-        } else {
-            expand::manifest(&url, &text, left)
+        let known = all.urls.len() + all.dropped.len();
+        let limits = Limits {
+            urls: URLS_MAX.saturating_sub(known),
+            bytes: URLS_BYTES_MAX.saturating_sub(all.bytes),
         };
-        let Named { urls: found, more } = named.map_err(|error| format!("{url}: {error}"))?;
-        urls.extend(found);
-        for url in more {
+        let named = expanded(url.clone(), text, is_sitemap, limits).await;
+        let mut named = named.map_err(|error| format!("{url}: {error}"))?;
+        all.bytes += named.bytes;
+        all.urls.append(&mut named.urls);
+        all.dropped.append(&mut named.dropped);
+        for url in named.more {
             if !documents.contains(&url) && documents.len() < DOCUMENTS_MAX {
                 documents.push(url);
             }
@@ -102,9 +112,28 @@ async fn urls(app: &App, client: &Client, job: &Job) -> Result<Vec<String>, Stri
             break;
         }
     }
-    urls.sort_unstable();
-    urls.dedup();
-    Ok(urls)
+    all.urls.sort_unstable();
+    all.urls.dedup();
+    Ok(all)
+}
+
+/// What a document names. A long one is read beside the worker, which has others to serve.
+async fn expanded(
+    url: String,
+    text: String,
+    is_sitemap: bool,
+    limits: Limits,
+) -> Result<Named, String> {
+    let is_long = text.len() > EXPAND_HERE_BYTES;
+    let expand = move || {
+        let expand = if is_sitemap { expand::sitemap } else { expand::manifest };
+        expand(&url, &text, limits)
+    };
+    if !is_long {
+        return expand();
+    }
+    let read = tokio::task::spawn_blocking(expand).await;
+    read.map_err(|_| "could not be read".to_owned())?
 }
 
 /// The text at a URL, through the first node that is to be asked for it.
@@ -141,8 +170,14 @@ fn plan(app: &App, job: &Job, url: &str) -> Result<(Wanted, Vec<Arc<Member>>), S
     Ok((wanted, nodes))
 }
 
-async fn ask_all(app: &App, client: &Client, job: &Arc<Job>, urls: Vec<String>) {
-    job.update(|progress| progress.total = urls.len());
+async fn ask_all(app: &App, client: &Client, job: &Arc<Job>, named: Named) {
+    let Named { urls, dropped, .. } = named;
+    job.update(|progress| {
+        progress.total = urls.len() + dropped.len();
+        (progress.done, progress.failed) = (dropped.len(), dropped.len());
+        let error = format!("is longer than {URL_BYTES_MAX} bytes");
+        progress.add(dropped.into_iter().map(|url| Outcome::nothing(url, &error)));
+    });
     let mut pace = tokio::time::interval(Duration::from_secs(1) / job.rate.max(1));
     let mut running = FuturesUnordered::new();
     for url in urls {
@@ -161,19 +196,11 @@ async fn ask_all(app: &App, client: &Client, job: &Arc<Job>, urls: Vec<String>) 
 /// Asks every node that is to have a URL, one after the other: the parent first.
 async fn ask(app: &App, client: &Client, job: &Job, url: String) {
     let mut outcomes = Vec::new();
-    let nothing = |error| Outcome {
-        url: url.clone(),
-        node: None,
-        status: None,
-        cache: None,
-        bytes: 0,
-        ms: 0,
-        error: Some(error),
-    };
     match plan(app, job, &url) {
-        Err(error) => outcomes.push(nothing(error)),
+        Err(error) => outcomes.push(Outcome::nothing(url, &error)),
         Ok((_, nodes)) if nodes.is_empty() => {
-            outcomes.push(nothing("no node is live, online and reachable".to_owned()));
+            let error = "no node is live, online and reachable";
+            outcomes.push(Outcome::nothing(url, error));
         }
         Ok((wanted, nodes)) => {
             for node in nodes {
@@ -185,7 +212,7 @@ async fn ask(app: &App, client: &Client, job: &Job, url: String) {
         progress.done += 1;
         progress.failed += usize::from(outcomes.iter().any(Outcome::is_failure));
         progress.bytes += outcomes.iter().map(|outcome| outcome.bytes).sum::<u64>();
-        progress.results.append(&mut outcomes);
+        progress.add(outcomes);
     });
 }
 
