@@ -8,6 +8,9 @@ use tokio::sync::watch;
 
 /// A node that has said nothing for so long does not live.
 const SILENCE_MS: u64 = 5_000;
+/// A node may call itself ready for so long without control at most: the bound of its own key. One
+/// that claims more would be waited for for ever.
+const LAG_MS_MAX: u64 = 3_600_000;
 /// For so long after the start a node that was not heard yet may be serving all the same: the wait
 /// before it connects again and its first report fit into it.
 const UNHEARD_MS: u64 = 30_000;
@@ -81,6 +84,7 @@ impl Fleet {
     /// A node says how it is.
     pub(crate) fn report(&self, name: &str, mut report: Report, when: When) {
         report.ack = bounded(report.ack);
+        report.lag_max_ms = report.lag_max_ms.min(LAG_MS_MAX);
         report.why.as_mut().into_iter().for_each(|why| cut(why, 64));
         let seen = Seen { report, at_ms: when.mono_ms, at_wall_ms: when.wall_ms };
         let mut nodes = self.nodes();
@@ -190,5 +194,8 @@ mod tests {
         let missing = |now_ms| fleet.applied(names.iter(), "a", 5, now_ms).1;
         assert_eq!(missing(later), list(&["two"]), "it calls itself ready for a minute");
         assert_eq!(missing(later + 60_000), list(&[]));
+        let report = Report { ack: ack(4), lag_max_ms: u64::MAX, ..Report::default() };
+        fleet.report("two", report, when(10_000));
+        assert_eq!(missing(later + LAG_MS_MAX), list(&[]), "nobody is ready for so long");
     }
 }

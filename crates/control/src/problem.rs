@@ -162,6 +162,31 @@ impl Problem {
         Self::new(Kind::Invalid, detail)
     }
 
+    /// The answer with another status than that of its kind.
+    pub(crate) fn answer_as(self, status: StatusCode) -> Response {
+        let body = ProblemBody { status: status.as_u16(), ..self.body() };
+        self.answer(status, &body)
+    }
+
+    fn answer(&self, status: StatusCode, body: &ProblemBody) -> Response {
+        if self.kind == Kind::Internal {
+            tracing::error!(detail = %self.detail, "a request failed");
+        }
+        let text = serde_json::to_string(body).unwrap_or_default();
+        let mut response = (status, text).into_response();
+        let fields = response.headers_mut();
+        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        let also: Option<(HeaderName, &str)> = match self.kind {
+            Kind::Unauthorized => Some((header::WWW_AUTHENTICATE, "Bearer")),
+            Kind::TooMany | Kind::Unavailable => Some((header::RETRY_AFTER, "1")),
+            _ => None,
+        };
+        if let Some((name, value)) = also {
+            fields.insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+
     pub(crate) fn body(&self) -> ProblemBody {
         let (status, word, title) = self.kind.row();
         ProblemBody {
@@ -180,23 +205,7 @@ pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = self.body();
-        if self.kind == Kind::Internal {
-            tracing::error!(detail = %self.detail, "a request failed");
-        }
-        let text = serde_json::to_string(&body).unwrap_or_default();
-        let mut response = (self.kind.row().0, text).into_response();
-        let fields = response.headers_mut();
-        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-        let also: Option<(HeaderName, &str)> = match self.kind {
-            Kind::Unauthorized => Some((header::WWW_AUTHENTICATE, "Bearer")),
-            Kind::TooMany | Kind::Unavailable => Some((header::RETRY_AFTER, "1")),
-            _ => None,
-        };
-        if let Some((name, value)) = also {
-            fields.insert(name, HeaderValue::from_static(value));
-        }
-        response
+        self.answer(self.kind.row().0, &self.body())
     }
 }
 
@@ -207,5 +216,19 @@ impl From<LogError> for Problem {
             LogError::InUse | LogError::Broken(_) => Kind::Unavailable,
         };
         Self::new(kind, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_body_says_the_status_of_the_answer() {
+        let answer = Problem::invalid("no").answer_as(StatusCode::EXPECTATION_FAILED);
+        assert_eq!(answer.status(), StatusCode::EXPECTATION_FAILED);
+        let body = axum::body::to_bytes(answer.into_body(), 1_000).await.expect("a body");
+        let body: ProblemBody = serde_json::from_slice(&body).expect("a problem");
+        assert_eq!((body.status, body.r#type.as_str()), (417, "/problems/invalid"));
     }
 }

@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body::{Frame, SizeHint};
@@ -44,11 +43,7 @@ impl Handler for Door {
     ) -> Response<OutgoingBody> {
         let request_id = request_id(req.headers().get(REQUEST_ID));
         let response = match selvedge_net::refusal(&req) {
-            Some(refusal) => {
-                let mut response = Problem::invalid(refusal.help()).into_response();
-                *response.status_mut() = refusal.status();
-                response
-            }
+            Some(refusal) => Problem::invalid(refusal.help()).answer_as(refusal.status()),
             None => {
                 let from = connection.peer().ip().to_canonical();
                 let (mut head, body) = req.into_parts();

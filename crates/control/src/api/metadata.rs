@@ -87,6 +87,15 @@ pub(crate) fn refuse_coding(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(Kind::Unsupported, detail))
 }
 
+/// Refuses what says that it is a part of a body: it would be taken for the whole (RFC 9110 14.5).
+pub(crate) fn refuse_part(headers: &HeaderMap) -> Result<(), Problem> {
+    if !headers.contains_key(header::CONTENT_RANGE) {
+        return Ok(());
+    }
+    let detail = "a body is put whole, without Content-Range: for parts begin an upload";
+    Err(Problem::invalid(detail))
+}
+
 /// A field as text: its lines joined.
 fn text(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, Problem> {
     let lines = headers.get_all(name).iter().map(HeaderValue::to_str);

@@ -27,6 +27,7 @@ mod sites;
 mod tarball;
 mod tokens;
 mod tree;
+mod unique;
 mod uploads;
 mod versions;
 

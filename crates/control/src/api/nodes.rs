@@ -322,7 +322,7 @@ pub(crate) async fn ack(
 ) -> Result<StatusCode, Problem> {
     caller.must_be_node(&name)?;
     let (ack, _): (feed::Ack, _) = bodies::json(&headers, body).await?;
-    app.fleet.ack(&name, ack, app.when());
+    app.fleet.ack(&name, believed(&app, ack), app.when());
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -339,7 +339,14 @@ pub(crate) async fn report(
     body: Body,
 ) -> Result<StatusCode, Problem> {
     caller.must_be_node(&name)?;
-    let (report, _): (feed::Report, _) = bodies::json(&headers, body).await?;
+    let (mut report, _): (feed::Report, _) = bodies::json(&headers, body).await?;
+    report.ack = believed(&app, report.ack);
     app.fleet.report(&name, report, app.when());
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What a node says of itself, as far as it can be so: nobody has applied what is not there yet.
+fn believed(app: &App, ack: feed::Ack) -> feed::Ack {
+    let is_beyond = ack.applied > app.desk.state().revision;
+    feed::Ack { applied: if is_beyond { 0 } else { ack.applied }, ..ack }
 }

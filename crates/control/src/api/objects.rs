@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::caller::Caller;
-use super::metadata::{Metadata, refuse_coding};
+use super::metadata::{Metadata, refuse_coding, refuse_part};
 use super::pages::{Items, Page, page};
 use super::paths::{folder_path, object_path, target};
 use super::publishing::{self, Change, Draft, Published, Removal, decision, pushable, room};
@@ -154,6 +154,7 @@ pub(crate) async fn put(
     }
     let path = object_path(raw)?;
     refuse_coding(&headers)?;
+    refuse_part(&headers)?;
     let metadata = Metadata::of_request(&path, &headers)?;
     let expected = digest_field::expected(&headers)?;
     let length = publishing::length(&app, &body)?;

@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::caller::Caller;
-use super::metadata::{Metadata, refuse_coding};
+use super::metadata::{Metadata, refuse_coding, refuse_part};
 use super::paths::object_path;
 use super::publishing::{self, Change, Draft, Published, Removal, decision, pushable, room};
 use super::{App, bodies, digest_field};
@@ -108,6 +108,7 @@ pub(crate) async fn put_blob(
     caller.may(Scope::Push, Some(&site))?;
     let digest: Digest = sha256.parse().map_err(Problem::invalid)?;
     refuse_coding(&headers)?;
+    refuse_part(&headers)?;
     if digest_field::expected(&headers)?.is_some_and(|announced| announced != digest) {
         let detail = "another digest was announced than that of the path";
         return Err(Problem::new(Kind::DigestMismatch, detail));

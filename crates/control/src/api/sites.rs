@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::bodies::{self, reply};
 use super::caller::Caller;
 use super::pages::{Items, Page, page};
+use super::unique::Unique;
 use super::{App, conditions};
 use crate::desk::{Decision, Moment, Reply};
 use crate::problem::{Kind, Problem, ProblemBody};
@@ -125,7 +126,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (mut document, bytes): (Value, _) = bodies::json(&headers, body).await?;
+    let (Unique(mut document), bytes) = bodies::json(&headers, body).await?;
     let name = document.as_object_mut().and_then(|keys| keys.remove("name"));
     let Some(Value::String(name)) = name else {
         return Err(Problem::invalid("the body must be an object with a `name`"));
@@ -209,7 +210,7 @@ pub(crate) async fn patch(
     body: Body,
 ) -> Result<Response, Problem> {
     caller.may(Scope::Config, Some(&name))?;
-    let (patch, bytes): (Value, _) = bodies::json(&headers, body).await?;
+    let (Unique(patch), bytes) = bodies::json(&headers, body).await?;
     if !patch.is_object() {
         return Err(Problem::invalid("a patch is an object of keys"));
     }
@@ -273,7 +274,7 @@ async fn document(
     body: Body,
 ) -> Result<(Value, bytes::Bytes), Problem> {
     if bodies::media_type(headers).as_deref() != Some("application/toml") {
-        let (mut document, bytes): (Value, _) = bodies::json(headers, body).await?;
+        let (Unique(mut document), bytes) = bodies::json(headers, body).await?;
         if let Some(keys) = document.as_object_mut()
             && keys.remove("name").is_some_and(|own| own != name)
         {

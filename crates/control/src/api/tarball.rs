@@ -139,6 +139,9 @@ fn path(entry: &mut Entry<'_, Source>, rules: &Rules) -> Result<Option<String>, 
     while let Some(rest) = name.strip_prefix(b"./") {
         name = rest;
     }
+    if name.is_empty() {
+        return Err(Problem::invalid("a file in the archive has no name"));
+    }
     file_path(&rules.folder, name).map(Some)
 }
 

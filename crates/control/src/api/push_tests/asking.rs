@@ -1,6 +1,7 @@
 //! Who asks, while it is asked, and the same request once more.
 
 use super::*;
+use selvedge_feed::{Intent, Member, Tier};
 
 /// A body that is there when `then` has been done.
 fn body_after(then: impl Future<Output = ()> + Send + 'static) -> Body {
@@ -49,6 +50,33 @@ async fn of_an_upload_nothing_stays_that_came_with_a_token_that_was_revoked() {
     let patched = rig.send(req.body(body_after(revoke)).expect("a request")).await;
     assert_eq!((patched.word().as_str(), patched.field("upload-offset")), ("unauthorized", "0"));
     assert_eq!(rig.app().blobs.uploads().bytes(), 0);
+}
+
+#[tokio::test]
+async fn a_node_has_not_applied_what_is_not_there_yet() {
+    let rig = Rig::new().await;
+    let (token, secret) = crate::api::Prefix::Node.token("n1");
+    let member = Member {
+        name: "n1".into(),
+        tier: Tier::Edge,
+        region: String::new(),
+        urls: Vec::new(),
+        intent: Intent::Online,
+    };
+    let (version, join) = (String::new(), String::new());
+    rig.make(Deed::NodeJoined { member, secret, version, join }).await;
+    let head = rig.app().desk.state().revision;
+    let applied = async |applied: u64| {
+        let ack = json!({ "log": rig.app().log.id(), "applied": applied, "refused": [] });
+        let req = Request::post("/v1/nodes/n1/ack").header("content-type", "application/json");
+        let req = req.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        let told = rig.send(req.body(ack.to_string().into()).expect("a request")).await;
+        assert_eq!(told.status, StatusCode::NO_CONTENT, "{told:?}");
+        rig.app().fleet.seen("n1").expect("it was heard").report.ack.applied
+    };
+    assert_eq!(applied(head).await, head);
+    assert_eq!(applied(head + 1).await, 0);
+    assert_eq!(applied(u64::MAX).await, 0);
 }
 
 #[tokio::test]

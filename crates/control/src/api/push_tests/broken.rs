@@ -55,6 +55,17 @@ async fn a_wrong_digest_or_a_torn_body_leaves_the_old_object() {
 }
 
 #[tokio::test]
+async fn a_part_is_not_taken_for_the_whole() {
+    let rig = Rig::new().await;
+    let part = [("content-range", "bytes 0-0/2")];
+    let blob = format!("/blobs/{}", crate::state::digest::Digest::of(b"1"));
+    for path in ["/objects/a", &blob] {
+        assert_eq!(rig.ask(Method::PUT, path, &part, "1").await.word(), "invalid", "{path}");
+    }
+    assert_eq!((rig.paths().await.len(), rig.files().len()), (0, 0));
+}
+
+#[tokio::test]
 async fn a_body_beyond_the_limit_is_refused_before_it_is_read() {
     let rig = Rig::with(10, 1_000).await;
     let unread = Body::new(Announced(11));

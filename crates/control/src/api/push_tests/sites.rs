@@ -24,6 +24,16 @@ async fn a_site_that_names_a_file_of_nodes_is_refused() {
 }
 
 #[tokio::test]
+async fn a_document_says_each_thing_once() {
+    let rig = Rig::new().await;
+    for (method, path) in [(Method::PUT, ""), (Method::PATCH, "")] {
+        let fields = [("content-type", "application/json")];
+        let body = r#"{"hosts": ["a.test"], "push": true, "hosts": ["b.test"]}"#;
+        assert_eq!(rig.ask(method, path, &fields, body).await.word(), "invalid");
+    }
+}
+
+#[tokio::test]
 async fn a_host_is_one_sites_however_it_is_written() {
     let rig = Rig::new().await;
     let site = |host: &str| json!({ "hosts": [host], "push": true });

@@ -94,6 +94,7 @@ async fn a_tree_that_is_not_whole_and_plain_publishes_nothing() {
         (archive(&[file(), Entry::File("c/../../b", b"1")]), "invalid"),
         (archive(&[file(), Entry::File("/etc/b", b"1")]), "invalid"),
         (archive(&[file(), Entry::File("a\\b", b"1")]), "invalid"),
+        (archive(&[file(), Entry::File("", b"1")]), "invalid"),
         (b"no archive at all".to_vec(), "invalid"),
         (vec![7; 2048], "invalid"),
         (Vec::new(), "incomplete"),
