@@ -24,8 +24,8 @@ use super::superblock::{self, Loaded, Refusal, Superblock, take_lock};
 use super::voids;
 use super::volume::Disk;
 
-/// A guess, of which the memory of what was asked for and is not there begins: it grows when the disk
-/// holds more records than that.
+/// A guess, of which the memory of what was asked for and is not there begins: it grows when the
+/// disk holds more records than that.
 const RECORD_BYTES_MEAN: u64 = 32 << 10;
 
 /// A disk that can be used, before it is recovered.
