@@ -307,7 +307,7 @@ fn certificates_come_from_control() {
     assert!(connect().is_err());
 }
 
-/// Whoever may change one site cannot take the names of another one, whatever is in its certificate.
+/// Whoever may change one site cannot take the names of another one, whatever a certificate says.
 #[test]
 fn a_certificate_answers_for_the_hosts_of_its_site_only() {
     let (control, origin, state) = (Control::start(), Origin::start(), folder());

@@ -1,8 +1,9 @@
 //! Slow origins (threat 24): each kind runs into its own time limit, is answered 504 or cut off
 //! visibly, and nobody else notices.
 
-use crate::support::{HOST, edge_with};
+use crate::support::{HOST, edge_config, edge_with};
 use selvedge_tests::answer::Step;
+use selvedge_tests::node::Reload;
 use selvedge_tests::{Answer, Client, Gate, Node, NodeConfig, Origin, ReadError, Site, eventually};
 use std::net::{SocketAddr, TcpStream};
 
@@ -21,6 +22,20 @@ fn an_origin_that_does_not_answer_is_504() {
     }
     origin.on("/silent", Answer::cacheable("speaks", 600));
     assert!(eventually(|| edge.get(HOST, "/silent").text() == "speaks"));
+}
+
+/// Whoever may change a site cannot have nodes fetch from what the operator has denied.
+#[test]
+fn an_origin_in_a_network_that_is_denied_is_not_asked() {
+    let origin = Origin::start();
+    origin.on("*", Answer::cacheable("fine", 600));
+    let denied = vec!["127.0.0.0/8"];
+    let config = edge_config(&origin).set("upstream", "origin_deny", denied);
+    let edge = Node::edge(&config);
+    let resp = edge.get(HOST, "/a");
+    assert_eq!((resp.status, origin.fetches("/a")), (502, 0), "{}", resp.text());
+    assert_eq!(edge.reload(&edge_config(&origin)), Reload::Applied);
+    assert!(eventually(|| edge.get(HOST, "/a").text() == "fine"));
 }
 
 /// Starts a body and stops: the client sees that it broke off, and it is not stored.

@@ -1,8 +1,8 @@
 //! Sites that come by themselves: as JSON documents from control, or as the text of their keys.
 //!
 //! A document is written out as TOML and read by the rows that read a file, so that both forms have
-//! the same keys, bounds, defaults and messages. Only keys that name a file are refused: whoever may
-//! change a site has no say in what nodes read from their disks.
+//! the same keys, bounds, defaults and messages. Only keys that name a file are refused: whoever
+//! may change a site has no say in what nodes read from their disks.
 
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};

@@ -119,6 +119,10 @@ async fn connect_tcp(
     let share = limit / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
     let mut last = SendError::Resolve("the name has no address".to_owned());
     for address in addresses {
+        if !target.may_be_at(address.ip()) {
+            last = SendError::Connect(format!("{address}: is in a network that is denied"));
+            continue;
+        }
         match tokio::time::timeout(share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 // Without it small requests may wait; if it fails they do.

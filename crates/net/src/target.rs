@@ -1,9 +1,11 @@
 //! What the client side is told: where to connect to, for how long to wait, and what came of it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
+use ipnet::IpNet;
 
 use crate::body::OutgoingBody;
 use crate::tls_client::ClientTls;
@@ -106,6 +108,7 @@ struct TargetParts {
     port: u16,
     verify_name: Option<String>,
     tls: Option<ClientTls>,
+    denied: Arc<[IpNet]>,
 }
 
 impl Target {
@@ -114,7 +117,14 @@ impl Target {
     pub fn new(scheme: UpstreamScheme, host: &str, port: u16) -> Self {
         let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
         let host = host.to_ascii_lowercase();
-        Self(Arc::new(TargetParts { scheme, host, port, verify_name: None, tls: None }))
+        Self(Arc::new(TargetParts {
+            scheme,
+            host,
+            port,
+            verify_name: None,
+            tls: None,
+            denied: Arc::default(),
+        }))
     }
 
     /// A target from `http://host:port`, `https://host:port` or `h2c://host:port`, with no path
@@ -160,7 +170,23 @@ impl Target {
             port: shared.port,
             verify_name: shared.verify_name.clone(),
             tls: shared.tls.clone(),
+            denied: shared.denied.clone(),
         })
+    }
+
+    /// The same target, which is never connected to at an address in these networks, whatever its
+    /// name resolves to.
+    #[must_use]
+    pub fn with_denied(self, networks: Arc<[IpNet]>) -> Self {
+        let mut parts = self.into_parts();
+        parts.denied = networks;
+        Self(Arc::new(parts))
+    }
+
+    pub(crate) fn may_be_at(&self, ip: IpAddr) -> bool {
+        // An IPv4 address is one in the notation of IPv6 as well (RFC 4291 2.5.5.2).
+        let ip = ip.to_canonical();
+        !self.0.denied.iter().any(|network| network.contains(&ip))
     }
 
     /// How it is spoken to.

@@ -314,9 +314,10 @@ fn compile_site(
     let deadlines = deadlines(site.timeouts(&config.upstream));
     let origin_host = site.origin_host.as_ref().map(ToString::to_string);
     let verify_name = site.verify_name.as_ref().map(config::HostName::as_str);
+    let denied: Arc<[IpNet]> = config.upstream.origin_deny.as_slice().into();
     let mut hops = Vec::with_capacity(site.origin.len());
     for origin in &site.origin {
-        let target = target(&origin.url, trust.as_ref(), verify_name);
+        let target = target(&origin.url, trust.as_ref(), verify_name).with_denied(denied.clone());
         let probe = (!site.health_interval.is_zero()).then(|| {
             let path = site.health_path.as_ref().map(|path| path.as_str().to_owned());
             (origin_host.clone().unwrap_or_else(|| target.authority()), path)

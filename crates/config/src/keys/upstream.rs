@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::key::{Kind, Shape, count, decimal, duration, list, section};
 use crate::keys::node::Listen;
 use crate::text::ProbePath;
@@ -39,6 +41,14 @@ section! {
         "Whether the site's origin is asked directly when all parents are down.",
         "Switch it off when the origin lets only the parents in, or could not bear the requests \
          of all nodes at once. A site without `origin` has nothing to fall back to.";
+
+    origin_deny: Vec<IpNet> = list(&Kind::Network, 1024),
+        (= ["169.254.0.0/16", "fe80::/10"]), Reload,
+        "Networks in which no origin may be.",
+        "Looked at when a connection is made, whatever name led there. Whoever may change a site \
+         chooses its origins: list what nodes reach and sites must not, such as `127.0.0.0/8` and \
+         `::1/128`, and the networks of what is yours. Link-local is where clouds keep the \
+         credentials of their machines. Parents, peers and control are not meant.";
 
     ca_file: Option<PathBuf> = Kind::File, (none "only the certificates of the system"), Reload,
         "File with certificates to trust beside those of the system, in PEM.",

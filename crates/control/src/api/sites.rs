@@ -1,7 +1,7 @@
 //! Sites: what a name serves, and by which rules.
 //!
-//! A document holds the keys of a `[[site]]` table of a node's file, but for `name`; it is read by
-//! the same code, so it is valid here if it is valid there.
+//! A document holds the keys of a `[[site]]` table of a node's file, but for `name` and those that
+//! name files; it is read by the same code as nodes read it, so it is valid here if it is there.
 
 use axum::body::Body;
 use axum::extract::{Path, Query, State as Ext};

@@ -98,9 +98,9 @@ pub(crate) fn sitemap(base: &str, text: &str, limits: Limits) -> Result<Named, S
                 in_loc = false;
                 let url = joined(base, loc.trim())?;
                 if is_index {
-                    named.add_document(&url)
+                    named.add_document(&url);
                 } else {
-                    named.add(&url)
+                    named.add(&url);
                 }
                 named.check(limits)?;
             }

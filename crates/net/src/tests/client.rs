@@ -53,6 +53,25 @@ fn outcome(answer: &str, last: Step) -> Result<Result<Bytes, BodyError>, SendErr
     outcome
 }
 
+/// However it is written, and whatever name leads to it.
+#[test]
+fn nobody_is_connected_to_in_a_network_that_is_denied() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let networks = ["127.0.0.0/8", "::1/128"].map(|network| network.parse().expect("a network"));
+    let denied: std::sync::Arc<[ipnet::IpNet]> = networks.into();
+    with_client(ClientSettings::default(), no_tls(), |client, _| async move {
+        for host in ["127.0.0.1", "localhost", "::ffff:127.0.0.1", "::1"] {
+            let target = Target::new(crate::UpstreamScheme::Http, host, port);
+            let failure = send(&client, &target.with_denied(denied.clone())).await;
+            let error = failure.map(|_| ()).expect_err("it is denied").error;
+            assert!(matches!(&error, SendError::Connect(why) if why.contains("denied")), "{error}");
+        }
+    });
+    listener.set_nonblocking(true).expect("set");
+    assert!(listener.accept().is_err(), "nobody came");
+}
+
 /// A clean connection is used again, and the request arrives as HTTP/1.1 wants it.
 #[test]
 fn clean_connections_are_reused() {
