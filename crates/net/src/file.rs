@@ -15,6 +15,14 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 /// # Errors
 /// When it cannot be read, is not a regular file, or is too long.
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    read_file_up_to(path, FILE_BYTES_MAX)
+}
+
+/// The same, of so many bytes at most.
+///
+/// # Errors
+/// As [`read_file`].
+pub fn read_file_up_to(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     // Asked for before it is opened: to open a pipe is to wait for someone who writes to it.
     let is_regular = path.metadata()?.is_file();
     if !is_regular {
@@ -26,11 +34,11 @@ pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
         return Err(not_regular());
     }
     let mut bytes = Vec::new();
-    if meta.len() <= FILE_BYTES_MAX {
-        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if meta.len() <= bytes_max {
+        file.take(bytes_max + 1).read_to_end(&mut bytes)?;
     }
-    if meta.len().max(bytes.len() as u64) > FILE_BYTES_MAX {
-        let detail = format!("has more than {FILE_BYTES_MAX} bytes");
+    if meta.len().max(bytes.len() as u64) > bytes_max {
+        let detail = format!("has more than {bytes_max} bytes");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, detail));
     }
     Ok(bytes)

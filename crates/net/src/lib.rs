@@ -19,6 +19,7 @@ mod connect;
 mod connection;
 mod cork;
 mod counters;
+mod crew;
 mod desk;
 mod drive;
 mod exchange;
@@ -28,14 +29,17 @@ mod gate;
 mod guard;
 mod head;
 mod lines;
+mod listen;
 mod pool;
 mod refusal;
 mod respond;
 mod route;
 mod scan;
+mod seats;
 mod serve;
 mod settings;
 mod socket;
+mod streams;
 mod target;
 mod tasks;
 mod tls;
@@ -53,11 +57,15 @@ pub use client::{Client, ClientShared};
 pub use clock::Clock;
 pub use connection::{Connection, Protocol, TlsSession};
 pub use counters::Counters;
-pub use file::{read_file, read_text};
+pub use file::{read_file, read_file_up_to, read_text};
 pub use lines::FieldLines;
 pub use refusal::Refusal;
+pub use seats::Seat;
 pub use serve::{BindError, Handler, Running, Server, Worker, refusal, run_apart};
 pub use settings::{Http2Limits, Limits, Settings, Timeouts};
+pub use streams::{
+    ByteStream, Guest, StreamCounters, StreamHandler, StreamServer, StreamSettings, StreamsRunning,
+};
 pub use target::{
     ClientSettings, Deadlines, Reply, Reuse, SendError, SendFailure, Target, UpstreamScheme,
 };

@@ -12,19 +12,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::sync::watch as channel;
 
 use crate::body::{BodyError, RequestBody};
 use crate::connection::Connection;
+use crate::crew::{Crew, in_runtime};
+use crate::listen;
 use crate::refusal::Refusal;
 use crate::settings::Settings;
 use crate::socket::UNSENT_BYTES;
 use crate::tasks::Tasks;
 use crate::worker::{self, Core, Listener};
-
-/// How long a worker that ended waits for blocking calls (name look-ups) before it leaves them.
-const BLOCKING_LIMIT: Duration = Duration::from_millis(100);
 
 /// Answers requests. One per worker, cloned per request: put shared parts behind `Rc`.
 pub trait Handler: Clone + 'static {
@@ -115,17 +112,12 @@ impl Server {
         let mut listeners: Vec<Vec<Listener>> = Vec::new();
         listeners.resize_with(settings.workers.max(1), Vec::new);
         let mut bind = |address: &SocketAddr, tls: Option<&Arc<rustls::ServerConfig>>| {
-            let fail = |error| BindError::Address(*address, error);
-            let mut bound = *address;
-            if address.port() != 0 {
-                listen(bound, settings.backlog, false).map_err(fail)?;
+            let (workers, backlog) = (listeners.len(), settings.backlog);
+            let (address, sockets) = listen::bind(*address, workers, backlog, UNSENT_BYTES)?;
+            for (own, socket) in listeners.iter_mut().zip(sockets) {
+                own.push(Listener { socket, address, tls: tls.cloned() });
             }
-            for own in &mut listeners {
-                let socket = listen(bound, settings.backlog, true).map_err(fail)?;
-                bound = socket.local_addr().map_err(fail)?;
-                own.push(Listener { socket, address: bound, tls: tls.cloned() });
-            }
-            Ok(bound)
+            Ok(address)
         };
         let http = settings.http.iter().map(|address| bind(address, None));
         let http = http.collect::<Result<Vec<_>, _>>()?;
@@ -154,39 +146,27 @@ impl Server {
         self,
         make_handler: impl Fn(Worker) -> H + Send + Sync + 'static,
     ) -> Result<Running, BindError> {
-        let make_handler = Arc::new(make_handler);
-        let connections_all = Arc::new(AtomicUsize::new(0));
-        let drain = channel::Sender::new(None);
-        let mut threads = Vec::with_capacity(self.listeners.len());
-        for (index, listeners) in self.listeners.into_iter().enumerate() {
-            let (settings, make_handler) = (self.settings.clone(), make_handler.clone());
-            let (connections_all, order) = (connections_all.clone(), drain.subscribe());
-            let work = move || {
-                in_runtime(async move {
-                    let tasks = Tasks::new();
-                    let handler = make_handler(Worker { index, tasks: tasks.clone() });
-                    let core = Core::new(handler, &settings, tasks, connections_all);
-                    worker::run(Rc::new(core), listeners, order).await
-                })
-            };
-            let name = format!("{}-{index}", self.settings.name);
-            match std::thread::Builder::new().name(name).spawn(work) {
-                Ok(thread) => threads.push(thread),
-                Err(error) => {
-                    drain.send_replace(Some(Duration::ZERO));
-                    return Err(BindError::Thread(error));
-                }
+        let Self { settings, http, https, listeners } = self;
+        let name = settings.name.clone();
+        let shared = Arc::new((settings, make_handler, Arc::new(AtomicUsize::new(0))));
+        let crew = Crew::start(&name, listeners, move |index, listeners, order| {
+            let shared = shared.clone();
+            async move {
+                let (settings, make_handler, connections_all) = &*shared;
+                let tasks = Tasks::new();
+                let handler = make_handler(Worker { index, tasks: tasks.clone() });
+                let core = Core::new(handler, settings, tasks, connections_all.clone());
+                worker::run(Rc::new(core), listeners, order).await
             }
-        }
-        Ok(Running { threads, drain, http: self.http, https: self.https })
+        })?;
+        Ok(Running { crew, http, https })
     }
 }
 
 /// A running server. Dropping it lets it run; use [`Running::drain`] to end it.
 #[derive(Debug)]
 pub struct Running {
-    threads: Vec<JoinHandle<bool>>,
-    drain: channel::Sender<Option<Duration>>,
+    crew: Crew,
     http: Vec<SocketAddr>,
     https: Vec<SocketAddr>,
 }
@@ -207,31 +187,27 @@ impl Running {
     /// Stops accepting (after emptying the queues), closes idle connections, lets running requests
     /// and tasks finish, and drops what is left after `limit`. Returns at once.
     pub fn drain(&self, limit: Duration) {
-        self.drain.send_replace(Some(limit));
+        self.crew.drain(limit);
     }
 
     /// Whether all workers have ended.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.threads.iter().all(JoinHandle::is_finished)
+        self.crew.is_finished()
     }
 
     /// Whether a worker has ended although nobody asked for a drain: it panicked, or had no
     /// runtime. The others serve on, without the connections that would have come to it.
     #[must_use]
     pub fn lost_worker(&self) -> bool {
-        self.drain.borrow().is_none() && self.threads.iter().any(JoinHandle::is_finished)
+        self.crew.lost_worker()
     }
 
     /// Blocks until all workers have ended, which they do after a drain. `false` if a worker
     /// panicked or had to drop something unfinished.
     #[must_use]
     pub fn join(self) -> bool {
-        let mut is_clean = true;
-        for thread in self.threads {
-            is_clean &= thread.join().unwrap_or(false);
-        }
-        is_clean
+        self.crew.join()
     }
 }
 
@@ -250,40 +226,4 @@ pub fn run_apart<F: Future<Output = ()>>(
             true
         });
     })
-}
-
-/// Runs a worker's future to its end. Whatever it left running is dropped.
-fn in_runtime(work: impl Future<Output = bool>) -> bool {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    match builder.enable_all().build_local(tokio::runtime::LocalOptions::default()) {
-        Ok(runtime) => {
-            let is_clean = runtime.block_on(work);
-            runtime.shutdown_timeout(BLOCKING_LIMIT);
-            is_clean
-        }
-        Err(error) => {
-            tracing::error!(%error, "a worker has no runtime");
-            false
-        }
-    }
-}
-
-/// A listening socket. Shared sockets are one of several for the same address.
-fn listen(address: SocketAddr, backlog: i32, is_shared: bool) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    // Accepted connections inherit it.
-    socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    if is_shared {
-        socket.set_reuse_port(true)?;
-    }
-    socket.bind(&address.into())?;
-    if is_shared {
-        socket.listen(backlog)?;
-    }
-    Ok(socket.into())
 }

@@ -47,6 +47,17 @@ impl Tasks {
         tokio::task::spawn_local(future).abort_handle()
     }
 
+    /// As [`Tasks::spawn`], for one who may end it.
+    pub(crate) fn spawn_held(&self, future: impl Future<Output = ()> + 'static) -> AbortHandle {
+        self.0.work.spawn_local(future).abort_handle()
+    }
+
+    /// Waits until all work is finished, that which begins meanwhile included.
+    pub(crate) async fn ended(&self) {
+        self.0.work.close();
+        self.0.work.wait().await;
+    }
+
     pub(crate) fn background(&self) -> Background {
         Background(self.clone())
     }

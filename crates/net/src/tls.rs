@@ -242,6 +242,13 @@ impl Certificates {
     pub(crate) fn server_config(&self) -> Arc<rustls::ServerConfig> {
         self.config.clone()
     }
+
+    /// The same for another protocol than HTTP, with the same certificates.
+    pub(crate) fn server_config_for(&self, protocol: &[u8]) -> Arc<rustls::ServerConfig> {
+        let mut config = rustls::ServerConfig::clone(&self.config);
+        config.alpn_protocols = vec![protocol.to_vec()];
+        Arc::new(config)
+    }
 }
 
 /// The provider that every TLS configuration of the process uses.

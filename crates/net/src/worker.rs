@@ -5,27 +5,25 @@ use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch as channel;
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::clock::{Clock, DateField, millis};
 use crate::connection::TlsSession;
 use crate::counters::Counters;
+use crate::crew::{Order, drained};
 use crate::desk::Desk;
 use crate::drive::{Accepted, drive};
+use crate::listen;
 use crate::serve::Handler;
 use crate::settings::{Http2Limits, Limits, Settings, Timeouts};
 use crate::socket::{SendQueue, Socket, Wide};
 use crate::tasks::Tasks;
 use crate::watch::{Cause, Watch};
 
-/// How long accepting pauses when descriptors have run out.
-const BACKOFF: Duration = Duration::from_millis(50);
 /// How often a draining worker looks whether it is done.
 const DRAIN_TICK: Duration = Duration::from_millis(10);
 /// How long a drain waits for the first request of a connection that just came.
@@ -202,7 +200,7 @@ pub(crate) struct Listener {
 pub(crate) async fn run<H: Handler>(
     core: Rc<Core<H>>,
     listeners: Vec<Listener>,
-    mut drain: channel::Receiver<Option<Duration>>,
+    mut drain: Order,
 ) -> bool {
     let clock = Clock::start();
     let accepting = Tasks::new();
@@ -234,50 +232,13 @@ pub(crate) async fn run<H: Handler>(
     }
 }
 
-/// Waits for the order to drain. If nobody is left to give it, waits for ever.
-async fn drained(drain: &mut channel::Receiver<Option<Duration>>) -> Duration {
-    match drain.wait_for(Option::is_some).await {
-        Ok(limit) => limit.unwrap_or_default(),
-        Err(_) => std::future::pending().await,
-    }
-}
-
 /// Accepts until the drain, then what is still in the queue.
-async fn accept<H: Handler>(
-    listener: Listener,
-    core: Rc<Core<H>>,
-    mut drain: channel::Receiver<Option<Duration>>,
-) {
-    let Ok(socket) = TcpListener::from_std(listener.socket) else {
-        tracing::error!(address = %listener.address, "a listener was lost");
-        return;
-    };
-    let tls = listener.tls.map(TlsAcceptor::from);
-    let mut ending = std::pin::pin!(drained(&mut drain));
-    loop {
-        tokio::select! {
-            accepted = socket.accept() => match accepted {
-                Ok((stream, peer)) => begin(stream, peer, listener.address, &tls, &core),
-                Err(error) if is_passing(&error) => {}
-                Err(error) => {
-                    Counters::add(&core.counters.accept_backoffs);
-                    tracing::warn!(address = %listener.address, %error, "accepting pauses");
-                    tokio::time::sleep(BACKOFF).await;
-                }
-            },
-            _ = &mut ending => break,
-        }
-    }
-    let mut cx = Context::from_waker(Waker::noop());
-    while let Poll::Ready(Ok((stream, peer))) = socket.poll_accept(&mut cx) {
-        begin(stream, peer, listener.address, &tls, &core);
-    }
-}
-
-/// An error of one connection that was about to be accepted, not of the listener.
-fn is_passing(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, PermissionDenied};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | PermissionDenied)
+async fn accept<H: Handler>(listener: Listener, core: Rc<Core<H>>, drain: Order) {
+    let Listener { socket, address, tls } = listener;
+    let tls = tls.map(TlsAcceptor::from);
+    let begin = |stream, peer| begin(stream, peer, address, &tls, &core);
+    let pause = || Counters::add(&core.counters.accept_backoffs);
+    listen::accept(socket, address, drain, begin, pause).await;
 }
 
 /// Starts a connection's task, or closes it when there are too many.

@@ -5,5 +5,6 @@ mod client;
 mod http2;
 mod rig;
 mod serve;
+mod streams;
 mod tls;
 mod upgrade;
