@@ -15,9 +15,11 @@ mod message;
 mod news;
 mod seal;
 mod state;
+mod vitals;
 
 pub use line::{LINE_BYTES_MAX, Line};
 pub use message::{Ack, CacheFigures, Join, Joined, Load, Refusal, Report};
 pub use news::{Intent, Member, News, Target, Tier};
 pub use seal::{SEAL_KEY_BYTES, SealKey, Unsealed};
 pub use state::{Pair, Site, State};
+pub use vitals::{Burden, Vitals};

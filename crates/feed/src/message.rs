@@ -1,5 +1,7 @@
 //! The short messages of a node to control, and what it gets for joining.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::news::Tier;
@@ -15,6 +17,12 @@ pub struct Join {
     pub region: String,
     /// Where other nodes reach it.
     pub urls: Vec<String>,
+    /// Where clients reach it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<IpAddr>,
+    /// Where DNS servers ask how it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<String>,
     /// The version of its software.
     pub version: String,
 }

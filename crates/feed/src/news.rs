@@ -1,5 +1,7 @@
 //! What can be new for a node.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -99,6 +101,8 @@ pub enum Tier {
     Edge,
     /// Edges talk to it.
     Parent,
+    /// Says which edge a client is to talk to.
+    Dns,
 }
 
 impl Tier {
@@ -108,6 +112,7 @@ impl Tier {
         match self {
             Self::Edge => "edge",
             Self::Parent => "parent",
+            Self::Dns => "dns",
         }
     }
 }
@@ -148,6 +153,12 @@ pub struct Member {
     pub region: String,
     /// Where it is reached: the URLs that other nodes and prefetches use.
     pub urls: Vec<String>,
+    /// Where clients reach it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<IpAddr>,
+    /// Where DNS servers ask how it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<String>,
     /// What the operator wants of it.
     pub intent: Intent,
 }

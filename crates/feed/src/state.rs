@@ -131,6 +131,8 @@ mod tests {
                 tier: Tier::Edge,
                 region: "eu".into(),
                 urls: strings(&["http://127.0.0.1:1"]),
+                addresses: vec![],
+                health: None,
                 intent: Intent::Draining,
             }),
             News::Certificate { site: "a".into(), chain: "c".into(), sealed_key: "k".into() },

@@ -73,6 +73,8 @@ mod tests {
             tier: Tier::Edge,
             region: "eu".into(),
             urls: vec![],
+            addresses: vec![],
+            health: None,
             version: "1".into(),
         };
         let joined = Joined {

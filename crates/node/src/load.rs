@@ -24,25 +24,31 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// What to tell of the time since `before`, so many milliseconds ago.
+    /// How busy the node was since `before`, so many milliseconds ago.
     #[must_use]
-    pub(crate) fn report(&self, before: &Self, ms: u64, ack: Ack, lag_max_ms: u64) -> Report {
+    pub fn load(&self, before: &Self, ms: u64) -> Load {
         let seconds = (ms as f64 / 1000.0).max(0.001);
         let rate = |now: u64, then: u64| now.saturating_sub(then) as f64 / seconds;
         let cores = self.cores.max(1) as f64;
         let cpu = ((self.cpu_s - before.cpu_s) / seconds / cores).clamp(0.0, 1.0);
+        Load {
+            cpu,
+            rss_bytes: self.rss_bytes,
+            connections: self.connections,
+            requests_per_s: rate(self.requests, before.requests),
+            bytes_per_s: rate(self.sent_bytes, before.sent_bytes),
+        }
+    }
+
+    /// What to tell of the time since `before`, so many milliseconds ago.
+    #[must_use]
+    pub(crate) fn report(&self, before: &Self, ms: u64, ack: Ack, lag_max_ms: u64) -> Report {
         Report {
             ack,
             ready: self.why_not_ready.is_none(),
             why: self.why_not_ready.map(str::to_owned),
             lag_max_ms,
-            load: Load {
-                cpu,
-                rss_bytes: self.rss_bytes,
-                connections: self.connections,
-                requests_per_s: rate(self.requests, before.requests),
-                bytes_per_s: rate(self.sent_bytes, before.sent_bytes),
-            },
+            load: self.load(before, ms),
             cache: self.cache,
         }
     }

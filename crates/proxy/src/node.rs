@@ -164,9 +164,8 @@ impl Node {
         for hop in self.hops.all() {
             let up = f64::from(u8::from(hop.is_up()));
             let name = format!("{} {}", hop.tier.word(), hop.url);
-            let mut sample = Sample::gauge("hop_up", "Whether a next hop is held to be up", up);
-            sample.label = Some(("hop", &name));
-            each(sample);
+            let sample = Sample::gauge("hop_up", "Whether a next hop is held to be up", up);
+            each(sample.label("hop", &name));
         }
     }
 }

@@ -126,14 +126,19 @@ impl AccessLog {
 
     /// Adds the line of a finished request. Never blocks on the target.
     pub fn record(&self, record: &Record<'_>) {
+        self.line(|buffer| match self.settings.format {
+            LogFormat::Json => record::write_json(buffer, &self.node_escaped, record),
+            LogFormat::Combined => record::write_combined(buffer, record),
+        });
+    }
+
+    /// Adds a line of another kind, which `write` appends whole. Never blocks on the target.
+    pub fn line(&self, write: impl FnOnce(&mut Vec<u8>)) {
         let Some(writer) = &self.writer else { return };
         let shard = &self.buffers.shards[thread_index() % self.buffers.shards.len()];
         let mut buffer = shard.lock().unwrap_or_else(PoisonError::into_inner);
         let before = buffer.len();
-        match self.settings.format {
-            LogFormat::Json => record::write_json(&mut buffer, &self.node_escaped, record),
-            LogFormat::Combined => record::write_combined(&mut buffer, record),
-        }
+        write(&mut buffer);
         if buffer.len() > self.buffers.shard_bytes_max {
             buffer.truncate(before);
             drop(buffer);

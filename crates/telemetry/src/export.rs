@@ -40,8 +40,8 @@ pub struct Sample<'a> {
     pub help: &'a str,
     /// Counter or gauge.
     pub kind: Kind,
-    /// At most one label, of bounded values.
-    pub label: Option<(&'a str, &'a str)>,
+    /// Labels, of bounded values.
+    pub labels: Vec<(&'a str, &'a str)>,
     /// The value now.
     pub value: f64,
 }
@@ -49,17 +49,17 @@ pub struct Sample<'a> {
 impl<'a> Sample<'a> {
     /// A counter.
     pub fn counter(name: &'a str, help: &'a str, value: u64) -> Self {
-        Self { name, help, kind: Kind::Counter, label: None, value: value as f64 }
+        Self { name, help, kind: Kind::Counter, labels: Vec::new(), value: value as f64 }
     }
 
     /// A gauge.
     pub fn gauge(name: &'a str, help: &'a str, value: f64) -> Self {
-        Self { name, help, kind: Kind::Gauge, label: None, value }
+        Self { name, help, kind: Kind::Gauge, labels: Vec::new(), value }
     }
 
-    /// The same with a label.
+    /// The same with one label more.
     pub fn label(mut self, name: &'a str, value: &'a str) -> Self {
-        self.label = Some((name, value));
+        self.labels.push((name, value));
         self
     }
 }
@@ -218,7 +218,8 @@ fn encode_node(encoder: &mut DescriptorEncoder<'_>, telemetry: &Telemetry) -> fm
 }
 
 /// A sample detached from its source, so that samples of one family can be brought together.
-type Family = (String, Kind, Vec<(Option<(String, String)>, f64)>);
+type Family = (String, Kind, Vec<(Labels, f64)>);
+type Labels = Vec<(String, String)>;
 
 fn encode_samples(encoder: &mut DescriptorEncoder<'_>, telemetry: &Telemetry) -> fmt::Result {
     let mut families: BTreeMap<String, Family> = BTreeMap::new();
@@ -227,7 +228,8 @@ fn encode_samples(encoder: &mut DescriptorEncoder<'_>, telemetry: &Telemetry) ->
         let family = families
             .entry(name.to_owned())
             .or_insert_with(|| (sample.help.to_owned(), sample.kind, Vec::new()));
-        let labels = sample.label.map(|(name, value)| (name.to_owned(), label(value)));
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), label(value));
+        let labels: Vec<_> = sample.labels.iter().map(owned).collect();
         family.2.push((labels, sample.value));
     };
     process::read().into_iter().for_each(&mut add);
@@ -239,12 +241,10 @@ fn encode_samples(encoder: &mut DescriptorEncoder<'_>, telemetry: &Telemetry) ->
         };
         let mut metric = encoder.encode_descriptor(name, help, None, metric_type)?;
         for (labels, value) in values {
-            match labels {
-                Some((name, label)) => {
-                    let labels = [(name.as_str(), label.as_str())];
-                    figure(&mut metric.encode_family(&labels)?, *kind, *value)?;
-                }
-                None => figure(&mut metric, *kind, *value)?,
+            if labels.is_empty() {
+                figure(&mut metric, *kind, *value)?;
+            } else {
+                figure(&mut metric.encode_family(labels)?, *kind, *value)?;
             }
         }
     }
@@ -304,6 +304,11 @@ mod tests {
             each(Sample::gauge("store_memory_bytes", "Memory held", 12.0));
             each(Sample::counter("store_evicted_total", "Objects evicted", 5).label("why", "size"));
             each(Sample::counter("store_evicted_total", "Objects evicted", 6).label("why", "a\"b"));
+            each(
+                Sample::counter("dns_sent", "Clients", 7)
+                    .label("region", "eu")
+                    .label("rule", "asn"),
+            );
         });
         telemetry.render()
     }
@@ -327,6 +332,7 @@ mod tests {
             "selvedge_store_memory_bytes 12.0\n",
             "selvedge_store_evicted_total{why=\"size\"} 5.0\n",
             "selvedge_store_evicted_total{why=\"a_b\"} 6.0\n",
+            "selvedge_dns_sent_total{region=\"eu\",rule=\"asn\"} 7.0\n",
             "selvedge_process_cpu_seconds_total ",
             "selvedge_build_info{version=",
         ] {

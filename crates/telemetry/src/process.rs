@@ -25,7 +25,7 @@ pub(crate) fn read() -> Vec<Sample<'static>> {
     ]
     .into_iter()
     .filter_map(|(kind, name, help, value)| {
-        Some(Sample { name, help, kind, label: None, value: value? })
+        Some(Sample { name, help, kind, labels: Vec::new(), value: value? })
     })
     .collect()
 }

@@ -1,5 +1,7 @@
 //! Nodes: who they are, how they are, and what the operator wants of them.
 
+use std::net::IpAddr;
+
 use axum::body::Body;
 use axum::extract::{Path, Query, State as Ext};
 use axum::response::{IntoResponse, Response};
@@ -30,12 +32,18 @@ const URLS_MAX: usize = 16;
 pub(crate) struct NodeLine {
     /// Its name.
     name: String,
-    /// `edge` or `parent`.
+    /// `edge`, `parent` or `dns`.
     tier: &'static str,
     /// Its region.
     region: String,
     /// Where others reach it.
     urls: Vec<String>,
+    /// Where clients reach it.
+    #[schema(value_type = Vec<String>)]
+    addresses: Vec<IpAddr>,
+    /// Where DNS servers ask how it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<String>,
     /// What the operator wants: `online`, `draining` or `offline`.
     intent: &'static str,
     /// Whether it said something in the last five seconds.
@@ -97,6 +105,8 @@ impl NodeLine {
             tier: node.member.tier.word(),
             region: node.member.region.clone(),
             urls: node.member.urls.clone(),
+            addresses: node.member.addresses.clone(),
+            health: node.member.health.clone(),
             intent: node.member.intent.word(),
             live,
             ready: live && report.ready,
@@ -256,7 +266,7 @@ pub(crate) async fn join(
     };
     let (join, bytes): (Join, _) = bodies::json(&headers, body).await?;
     checked(&join)?;
-    let Join { name, tier, region, urls, version } = join;
+    let Join { name, tier, region, urls, addresses, health, version } = join;
     let (text, secret) = Prefix::Node.token(&name);
     let joined = Joined {
         name: name.clone(),
@@ -278,8 +288,8 @@ pub(crate) async fn join(
             return Err(Problem::new(Kind::Conflict, "there are too many nodes: remove some"));
         }
         let intent = known.map(|node| node.member.intent).unwrap_or_default();
-        let member = Member { name, tier, region, urls, intent };
-        let deed = Deed::NodeJoined { member, secret, version, join };
+        let member = Member { name, tier, region, urls, addresses, health, intent };
+        let deed = Deed::NodeJoined { member: Box::new(member), secret, version, join };
         Ok(Decision::Do(deed, bodies::reply(StatusCode::CREATED, &Value::Null)))
     });
     done.await?;
@@ -296,13 +306,13 @@ fn checked(join: &Join) -> Result<(), Problem> {
     if !is_name(&join.name) || !is_name(&join.region) {
         return wrong("`name` and `region` are letters, digits, `-`, `_` and `.`, a letter first");
     }
-    if join.urls.len() > URLS_MAX || join.version.len() > 64 {
-        return wrong("more `urls`, or a longer `version`, than may be");
+    if join.urls.len() > URLS_MAX || join.addresses.len() > URLS_MAX || join.version.len() > 64 {
+        return wrong("more `urls` or `addresses`, or a longer `version`, than may be");
     }
-    for url in &join.urls {
+    for url in join.urls.iter().chain(&join.health) {
         let valid = selvedge_net::Target::parse(url).is_some();
         if !valid || url.len() > 512 {
-            return wrong(&format!("`urls`: {url:?} is not a URL such as https://edge-1.example"));
+            return wrong(&format!("{url:?} is not a URL such as https://edge-1.example"));
         }
     }
     Ok(())

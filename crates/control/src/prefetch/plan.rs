@@ -134,10 +134,12 @@ mod tests {
             tier,
             region: region.to_owned(),
             urls: vec![format!("http://{name}")],
+            addresses: vec![],
+            health: None,
             intent: Intent::Online,
         };
         let (secret, version, join) = (Digest::of(b""), String::new(), String::new());
-        Deed::NodeJoined { member, secret, version, join }
+        Deed::NodeJoined { member: Box::new(member), secret, version, join }
     }
 
     fn sample() -> State {

@@ -169,7 +169,7 @@ impl State {
             Deed::Purged { .. } | Deed::Answered => {}
             Deed::NodeJoined { member, secret, version, join } => {
                 let node = Node {
-                    member: member.clone(),
+                    member: (**member).clone(),
                     secret: *secret,
                     version: version.clone(),
                     joined_ms: record.at_ms,

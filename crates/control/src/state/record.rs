@@ -63,7 +63,7 @@ pub(crate) enum Deed {
         soft: bool,
     },
     NodeJoined {
-        member: Member,
+        member: Box<Member>,
         secret: Digest,
         version: String,
         join: String,
@@ -201,7 +201,7 @@ impl Deed {
                 gone: removed.clone(),
             },
             Self::Purged { targets, soft } => News::Purge { targets: targets.clone(), soft: *soft },
-            Self::NodeJoined { member, .. } => News::Node(member.clone()),
+            Self::NodeJoined { member, .. } => News::Node((**member).clone()),
             Self::IntentSet { .. } => News::Node(member?.clone()),
             Self::NodeRemoved { name } => News::NodeGone { name: name.clone() },
             Self::CertificatePut { site, certificate } => News::Certificate {

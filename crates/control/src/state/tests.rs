@@ -35,13 +35,15 @@ fn deed() -> impl Strategy<Value = Deed> {
         }
         5 => Deed::Published { site: name(a), put: vec![], removed: vec![path(b)] },
         6 => Deed::NodeJoined {
-            member: Member {
+            member: Box::new(Member {
                 name: name(a),
                 tier: Tier::Edge,
                 region: "eu".into(),
                 urls: vec![],
+                addresses: vec![],
+                health: None,
                 intent: Intent::Online,
-            },
+            }),
             secret: Digest::of(&[b]),
             version: "1".into(),
             join: name(c),

@@ -264,6 +264,8 @@ fn what_the_operator_wants_of_this_node_is_known() {
             tier: Tier::Edge,
             region: "eu".into(),
             urls: vec![],
+            addresses: vec![],
+            health: None,
             intent,
         })
     };

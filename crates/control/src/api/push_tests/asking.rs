@@ -61,10 +61,12 @@ async fn a_node_has_not_applied_what_is_not_there_yet() {
         tier: Tier::Edge,
         region: String::new(),
         urls: Vec::new(),
+        addresses: vec![],
+        health: None,
         intent: Intent::Online,
     };
     let (version, join) = (String::new(), String::new());
-    rig.make(Deed::NodeJoined { member, secret, version, join }).await;
+    rig.make(Deed::NodeJoined { member: Box::new(member), secret, version, join }).await;
     let head = rig.app().desk.state().revision;
     let applied = async |applied: u64| {
         let ack = json!({ "log": rig.app().log.id(), "applied": applied, "refused": [] });

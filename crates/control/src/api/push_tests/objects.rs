@@ -194,9 +194,17 @@ async fn nodes_read_by_the_name_of_the_storage() {
         tier: selvedge_feed::Tier::Edge,
         region: "eu".into(),
         urls: vec![],
+        addresses: vec![],
+        health: None,
         intent: selvedge_feed::Intent::Online,
     };
-    rig.make(Deed::NodeJoined { member, secret, version: "1".into(), join: "j".into() }).await;
+    rig.make(Deed::NodeJoined {
+        member: Box::new(member),
+        secret,
+        version: "1".into(),
+        join: "j".into(),
+    })
+    .await;
     let got = ask(Method::GET, host, "/docs/?q=1", &node).await;
     assert_eq!((got.status, &got.body[..]), (StatusCode::OK, &b"<p>"[..]));
     assert_eq!(got.field("cache-control"), "public, max-age=60");
