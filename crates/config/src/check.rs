@@ -3,6 +3,8 @@
 //! A relation is not judged when one of its values already has a fault of its own, so that one
 //! mistake is reported once.
 
+mod dns;
+
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::hash::Hash;
@@ -22,10 +24,13 @@ pub(crate) fn check(config: &Config, cx: &mut Context<'_>) {
     limits(config, cx);
     control(config, cx);
     data(config, cx);
+    dns::check(config, cx);
     sites(config, cx);
     for (index, site) in config.sites.iter().enumerate() {
         let path = |key: &str| format!("site[{index}].{key}");
-        origins(Some(config), site, cx, path);
+        if !config.is_dns() {
+            origins(Some(config), site, cx, path);
+        }
         lifetimes(site, cx, path);
         delivery(site, cx, path);
         redirects(config, site, cx, path);
@@ -46,7 +51,7 @@ pub(crate) fn check_site(site: &Site, cx: &mut Context<'_>) {
 
 fn listen(config: &Config, cx: &mut Context<'_>) {
     let listen = &config.listen;
-    if listen.http.is_empty() && listen.https.is_empty() {
+    if listen.http.is_empty() && listen.https.is_empty() && !dns::is_server(config, cx) {
         cx.conflict(
             &["listen.http", "listen.https", "listen"],
             "this node listens nowhere".to_owned(),
@@ -256,7 +261,8 @@ fn data(config: &Config, cx: &mut Context<'_>) {
 fn sites(config: &Config, cx: &mut Context<'_>) {
     let has_none = config.sites.is_empty() && config.control.url.is_none();
     let is_control = config.data.folder.is_some() || cx.is_faulty("data.folder");
-    if has_none && !is_control && !cx.is_faulty("control.url") {
+    let is_dns = dns::is_server(config, cx);
+    if has_none && !is_control && !is_dns && !cx.is_faulty("control.url") {
         cx.conflict(
             &["site"],
             "there is no site to serve".to_owned(),
@@ -301,6 +307,8 @@ fn origins(
     let table = origin.trim_end_matches(".origin");
     match node {
         _ if !site.origin.is_empty() => {}
+        // It fetches nothing.
+        Some(node) if node.is_dns() => {}
         Some(node) if node.upstream.parents.is_empty() => cx.conflict(
             &[&origin, "upstream.parents", table],
             "is missing, and there are no upstream.parents to ask instead".to_owned(),

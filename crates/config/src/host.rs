@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::read::{Cell, Context, printable};
 use crate::url::ipv6;
-use crate::value::{Value, string};
+use crate::value::{Empty, Value, string};
 
 /// Longest host name.
 const NAME_BYTES_MAX: usize = 253;
@@ -84,6 +84,12 @@ impl fmt::Display for HostPattern {
 /// A host name, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HostName(String);
+
+impl Empty for HostName {
+    fn empty() -> Self {
+        Self(String::new())
+    }
+}
 
 impl HostName {
     /// Its text; an IPv6 address is without brackets.

@@ -77,12 +77,18 @@ pub enum Kind {
     FlagOrWords(&'static [&'static str]),
     /// `"127.0.0.1:8080"`.
     Address,
+    /// `"192.0.2.1"`.
+    Ip,
     /// `"10.0.0.0/8"`.
     Network,
     /// `"https://origin.example:8443"`.
     Url,
     /// A URL, or a table of a URL and a weight.
     Origin,
+    /// A region's name, or a table of the name and a weight.
+    RegionShare,
+    /// Two letters.
+    Country,
     /// A host name, `*.name`, or `*`.
     HostPattern,
     /// A host name with an optional port.

@@ -39,6 +39,7 @@ pub use key::{Absence, Apply, Key, Kind, Section, Shape, Side};
 pub use keys::SECTIONS;
 pub use keys::control::Control;
 pub use keys::data::Data;
+pub use keys::dns::{Dns, Edge, Health, Region, Zone};
 pub use keys::limits::Limits;
 pub use keys::node::{Admin, Cache, Certificate, Listen, Log, Node};
 pub use keys::purge::Purge;
@@ -46,11 +47,11 @@ pub use keys::site::{Site, Timeouts};
 pub use keys::upstream::Upstream;
 pub use reference::reference;
 pub use text::{
-    Admit, ClientCacheControl, Coding, Compress, Language, LogFormat, LogLevel, LogTarget,
-    MediaType, Name, OriginPolicy, ProbePath, QueryName,
+    Admit, ClientCacheControl, Coding, Compress, Continent, Country, Language, LogFormat, LogLevel,
+    LogTarget, MediaType, Name, OriginPolicy, ProbePath, QueryName, Signing,
 };
 pub use units::{ByteSize, duration};
-pub use url::{Origin, Url, UrlScheme};
+pub use url::{Origin, RegionShare, Url, UrlScheme};
 
 use fault::Finding;
 use read::Context;
@@ -88,6 +89,16 @@ pub struct Config {
     pub control: Control,
     /// `[data]`.
     pub data: Data,
+    /// `[dns]`.
+    pub dns: Dns,
+    /// `[health]`.
+    pub health: Health,
+    /// Each `[[zone]]`, in the order of the file.
+    pub zones: Vec<Zone>,
+    /// Each `[[region]]`, in the order of the file.
+    pub regions: Vec<Region>,
+    /// Each `[[edge]]`, in the order of the file.
+    pub edges: Vec<Edge>,
     /// Each `[[site]]`, in the order of the file.
     pub sites: Vec<Arc<Site>>,
     /// `[limits]`.
@@ -129,6 +140,11 @@ pub fn parse(text: &str, origin: &str, profile: Profile) -> Result<Config, Fault
         upstream: read::one(root, &mut cx, &Upstream::SECTION, Upstream::read),
         control: read::one(root, &mut cx, &Control::SECTION, Control::read),
         data: read::one(root, &mut cx, &Data::SECTION, Data::read),
+        dns: read::one(root, &mut cx, &Dns::SECTION, Dns::read),
+        health: read::one(root, &mut cx, &Health::SECTION, Health::read),
+        zones: read::many(root, &mut cx, &Zone::SECTION, Zone::read),
+        regions: read::many(root, &mut cx, &Region::SECTION, Region::read),
+        edges: read::many(root, &mut cx, &Edge::SECTION, Edge::read),
         sites: read::many(root, &mut cx, &Site::SECTION, |table| Arc::new(Site::read(table))),
         limits: read::one(root, &mut cx, &Limits::SECTION, Limits::read),
         log: read::one(root, &mut cx, &Log::SECTION, Log::read),
@@ -138,6 +154,12 @@ pub fn parse(text: &str, origin: &str, profile: Profile) -> Result<Config, Fault
 }
 
 impl Config {
+    /// Whether this is the file of a DNS server.
+    #[must_use]
+    pub const fn is_dns(&self) -> bool {
+        !self.dns.listen.is_empty() || !self.dns.tls.is_empty()
+    }
+
     /// The keys in which `other` differs and that only a start can change: a reload from one to the
     /// other is to be refused, naming them.
     #[must_use]
@@ -151,12 +173,23 @@ impl Config {
         self.upstream.restart_needed(&other.upstream, &mut needed);
         self.control.restart_needed(&other.control, &mut needed);
         self.data.restart_needed(&other.data, &mut needed);
+        self.dns.restart_needed(&other.dns, &mut needed);
+        self.health.restart_needed(&other.health, &mut needed);
         self.limits.restart_needed(&other.limits, &mut needed);
         self.log.restart_needed(&other.log, &mut needed);
         for (own, theirs) in self.certificates.iter().zip(&other.certificates) {
             own.restart_needed(theirs, &mut needed);
         }
         for (own, theirs) in self.sites.iter().zip(&other.sites) {
+            own.restart_needed(theirs, &mut needed);
+        }
+        for (own, theirs) in self.zones.iter().zip(&other.zones) {
+            own.restart_needed(theirs, &mut needed);
+        }
+        for (own, theirs) in self.regions.iter().zip(&other.regions) {
+            own.restart_needed(theirs, &mut needed);
+        }
+        for (own, theirs) in self.edges.iter().zip(&other.edges) {
             own.restart_needed(theirs, &mut needed);
         }
         needed.sort_unstable();

@@ -76,6 +76,38 @@ choice! {
 }
 
 choice! {
+    /// How a zone is signed.
+    Signing {
+        /// Not at all.
+        Off = "off",
+        /// ECDSA P-256 with SHA-256 (RFC 6605).
+        Ecdsa = "ecdsa",
+        /// Ed25519 (RFC 8080).
+        Ed25519 = "ed25519",
+    }
+}
+
+choice! {
+    /// A continent.
+    Continent {
+        /// Africa.
+        Africa = "AF",
+        /// Antarctica.
+        Antarctica = "AN",
+        /// Asia.
+        Asia = "AS",
+        /// Europe.
+        Europe = "EU",
+        /// North America.
+        NorthAmerica = "NA",
+        /// Oceania.
+        Oceania = "OC",
+        /// South America.
+        SouthAmerica = "SA",
+    }
+}
+
+choice! {
     /// A content coding made on the fly.
     Coding {
         /// Brotli (RFC 7932).
@@ -151,6 +183,8 @@ checked_text! {
     Language(is_language, "is not a language tag");
     /// A media type in lower case, or `type/*`.
     MediaType(is_media_type, "is not a media type");
+    /// A country, by two upper-case letters (ISO 3166-1).
+    Country(is_country, "is not a country's code");
 }
 
 fn is_path(text: &str) -> bool {
@@ -173,6 +207,10 @@ fn is_language(text: &str) -> bool {
         && text.split('-').all(part)
         && first.len() >= 2
         && first.bytes().all(|byte| byte.is_ascii_alphabetic())
+}
+
+fn is_country(text: &str) -> bool {
+    text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
 fn is_media_type(text: &str) -> bool {

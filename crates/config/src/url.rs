@@ -6,10 +6,11 @@ use std::net::{IpAddr, Ipv6Addr};
 use toml::de::DeValue;
 
 use crate::host;
-use crate::key::Kind;
+use crate::key::{Kind, count};
 use crate::keys::site::WEIGHT;
 use crate::read::{Cell, Context, article, printable};
 use crate::suggest;
+use crate::text::Name;
 use crate::value::{Value, string};
 
 /// How the next hop is spoken to.
@@ -53,6 +54,15 @@ pub struct Url {
     pub host: String,
     /// Its port.
     pub port: u16,
+}
+
+/// A region, and how much of a site's traffic it is to have beside others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegionShare {
+    /// Its name.
+    pub region: Name,
+    /// In percent of what would come to it.
+    pub weight: Option<usize>,
 }
 
 /// A URL and its share of the requests.
@@ -136,36 +146,58 @@ fn quoted(text: &str) -> String {
 
 impl Value for Origin {
     fn read(cell: &Cell<'_, '_>, cx: &mut Context<'_>) -> Option<Self> {
-        let table = match cell.value.get_ref() {
-            DeValue::String(_) => {
-                return Url::read(cell, cx).map(|url| Self { url, weight: None });
-            }
-            DeValue::Table(table) => table,
-            other => {
-                cx.refuse(cell, format!("is {}", article(other)));
-                return None;
-            }
-        };
-        for (name, _) in table {
-            let name: &str = name.get_ref();
-            if !["url", "weight"].contains(&name) {
-                let near = suggest::nearest(["url", "weight"].into_iter(), name);
-                let near = near.map(|name| format!("`{name}`"));
-                cx.refuse_with(cell, format!("has the unknown key {}", quoted(name)), near);
-                return None;
-            }
-        }
-        let Some(value) = table.get("url") else {
-            cx.refuse(cell, "has no url");
-            return None;
-        };
-        let url = Url::read(&Cell { path: cell.path, kind: &Kind::Url, value }, cx);
-        let weight = match table.get("weight") {
-            Some(value) => Some(usize::read(&Cell { path: cell.path, kind: &WEIGHT, value }, cx)?),
-            None => None,
-        };
-        Some(Self { url: url?, weight })
+        let (url, weight) = weighted(cell, cx, ("url", &Kind::Url), &WEIGHT)?;
+        Some(Self { url, weight })
     }
+}
+
+impl Value for RegionShare {
+    fn read(cell: &Cell<'_, '_>, cx: &mut Context<'_>) -> Option<Self> {
+        let (region, weight) = weighted(cell, cx, ("region", &Kind::Name), &PERCENT)?;
+        Some(Self { region, weight })
+    }
+}
+
+/// Bounds of how much of its turn a region gets.
+const PERCENT: Kind = count(1, 100);
+
+/// A text, or a table of that text under this key and a weight.
+fn weighted<T: Value>(
+    cell: &Cell<'_, '_>,
+    cx: &mut Context<'_>,
+    (key, kind): (&'static str, &Kind),
+    bounds: &Kind,
+) -> Option<(T, Option<usize>)> {
+    let table = match cell.value.get_ref() {
+        DeValue::String(_) => {
+            let own = Cell { kind, ..*cell };
+            return T::read(&own, cx).map(|value| (value, None));
+        }
+        DeValue::Table(table) => table,
+        other => {
+            cx.refuse(cell, format!("is {}", article(other)));
+            return None;
+        }
+    };
+    for (name, _) in table {
+        let name: &str = name.get_ref();
+        if ![key, "weight"].contains(&name) {
+            let near = suggest::nearest([key, "weight"].into_iter(), name);
+            let near = near.map(|name| format!("`{name}`"));
+            cx.refuse_with(cell, format!("has the unknown key {}", quoted(name)), near);
+            return None;
+        }
+    }
+    let Some(value) = table.get(key) else {
+        cx.refuse(cell, format!("has no {key}"));
+        return None;
+    };
+    let text = T::read(&Cell { path: cell.path, kind, value }, cx);
+    let weight = match table.get("weight") {
+        Some(value) => Some(usize::read(&Cell { path: cell.path, kind: bounds, value }, cx)?),
+        None => None,
+    };
+    Some((text?, weight))
 }
 
 /// An IPv6 address in its canonical form, without brackets.

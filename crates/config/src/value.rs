@@ -1,7 +1,7 @@
 //! Reading one TOML value as a Rust value: numbers, words and lists. Types with a grammar of their
 //! own are in `url.rs`, `host.rs`, `header.rs` and `text.rs`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ macro_rules! empty {
         }
     } )* };
 }
-empty!(String, PathBuf);
+empty!(String, PathBuf, f64);
 
 impl<T> Empty for Vec<T> {
     fn empty() -> Self {
@@ -184,6 +184,17 @@ impl Value for SocketAddr {
         let address = text.parse().ok();
         if address.is_none() {
             cx.refuse(cell, format!("{:?} is not an address with a port", printable(text)));
+        }
+        address
+    }
+}
+
+impl Value for IpAddr {
+    fn read(cell: &Cell<'_, '_>, cx: &mut Context<'_>) -> Option<Self> {
+        let text = string(cell, cx)?;
+        let address = text.parse().ok();
+        if address.is_none() {
+            cx.refuse(cell, format!("{:?} is not an address", printable(text)));
         }
         address
     }

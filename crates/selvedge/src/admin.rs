@@ -2,6 +2,7 @@
 //! stored.
 
 use crate::look::{self, Inspector};
+use crate::vitals::Teller;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use selvedge_net::{Connection, Handler, OutgoingBody, RequestBody};
@@ -10,18 +11,24 @@ use selvedge_telemetry::{CONTENT_TYPE, Telemetry};
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
-/// Answers `/livez`, `/readyz`, `/metrics` and `POST /purge`.
+/// Answers `/livez`, `/readyz`, `/health`, `/metrics` and `POST /purge`.
 #[derive(Clone)]
 pub(crate) struct Admin {
     telemetry: Arc<Telemetry>,
     /// The node, once it is there.
     node: Arc<OnceLock<Arc<Node>>>,
     inspector: Arc<OnceLock<Inspector>>,
+    /// Who says how the node is, once it serves.
+    teller: Arc<OnceLock<Teller>>,
 }
 
 impl Admin {
-    pub(crate) fn new(telemetry: Arc<Telemetry>, node: Arc<OnceLock<Arc<Node>>>) -> Self {
-        Self { telemetry, node, inspector: Arc::default() }
+    pub(crate) fn new(
+        telemetry: Arc<Telemetry>,
+        node: Arc<OnceLock<Arc<Node>>>,
+        teller: Arc<OnceLock<Teller>>,
+    ) -> Self {
+        Self { telemetry, node, inspector: Arc::default(), teller }
     }
 
     /// Answers what is asked about the cache.
@@ -49,9 +56,19 @@ impl Admin {
                 None => (StatusCode::OK, TEXT, "ready\n".to_owned()),
                 Some(why) => (StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("not ready: {why}\n")),
             },
+            "/health" => {
+                let Some(vitals) = self.teller.get().map(Teller::tell) else {
+                    return (StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready\n".to_owned());
+                };
+                let ready = vitals.ready;
+                let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+                let text = serde_json::to_string(&vitals).unwrap_or_default();
+                (status, "application/json", format!("{text}\n"))
+            }
             "/metrics" => (StatusCode::OK, CONTENT_TYPE, self.telemetry.render()),
             "/" => {
-                let paths = format!("/livez\n/readyz\n/metrics\nPOST /purge\n{}", look::PATHS);
+                let paths =
+                    format!("/livez\n/readyz\n/health\n/metrics\nPOST /purge\n{}", look::PATHS);
                 (StatusCode::OK, TEXT, paths)
             }
             _ => (StatusCode::NOT_FOUND, TEXT, "see /\n".to_owned()),

@@ -13,6 +13,7 @@ use selvedge_store::{CounterKind, Settings, Store, site_number};
 use selvedge_telemetry::{Sample, Telemetry};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -61,6 +62,16 @@ impl Cache {
     pub(crate) fn reload(&self, config: &Config) {
         self.store.set_quotas(&quotas(config));
         *self.sites.lock().unwrap_or_else(PoisonError::into_inner) = site_names(config);
+    }
+
+    /// How many disks are in order, and how many there should be.
+    pub(crate) fn disks(&self) -> impl Fn() -> (usize, usize) + Send + Sync + use<> {
+        let (counters, wanted) = (Arc::clone(&self.disk_counters), self.disks_wanted);
+        move || {
+            let used = counters.disks.load(Relaxed);
+            let read_only = counters.disks_read_only.load(Relaxed);
+            (used.saturating_sub(read_only) as usize, wanted)
+        }
     }
 
     /// Makes the figures of the store part of the export.

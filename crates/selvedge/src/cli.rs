@@ -30,6 +30,10 @@ pub(crate) enum Command {
     Parent(RoleArgs),
     /// Run control: what nodes follow, with the API for sites, content, purges and nodes
     Control(RoleArgs),
+    /// Run a DNS server: it sends each client to a near, healthy, unloaded edge
+    Dns(RoleArgs),
+    /// Show and roll the keys of signed zones
+    Dnssec(DnssecArgs),
     /// Run a whole CDN on loopback: a sample origin, a parent and an edge, until Ctrl-C
     Demo(DemoArgs),
     /// Show what a node has stored, and why it is or is not served
@@ -56,6 +60,45 @@ pub(crate) struct RoleArgs {
     /// End when the process that started this one ends
     #[arg(long, hide = true)]
     pub(crate) die_with_starter: bool,
+}
+
+/// What `dnssec` needs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DnssecArgs {
+    /// The configuration of the DNS server
+    #[arg(long, short, global = true, value_name = "FILE", default_value = "dns.toml")]
+    pub(crate) config: PathBuf,
+    /// Only this zone
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) zone: Option<String>,
+    #[command(subcommand)]
+    pub(crate) command: DnssecCommand,
+}
+
+/// What to do about the keys of zones.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DnssecCommand {
+    /// The keys, how far each is, and what comes next
+    List,
+    /// The DS of the newest key, for the zone above
+    Ds,
+    /// The CDS of the newest key, as it is answered (RFC 7344)
+    Cds,
+    /// The DNSKEY of the newest key
+    Dnskey,
+    /// Make a new key that takes over without a gap, step by step
+    Roll,
+    /// The zone above has the DS of this key, and of no other of this zone
+    DsSeen {
+        /// The tag of the key, as `list` shows it
+        tag: u16,
+    },
+    /// Ask the zone above, by CDS, to delete its DS: before a zone is signed no more
+    Leave,
+    /// Take that back
+    Stay,
+    /// Delete a key that nothing needs any more
+    Prune,
 }
 
 /// What `cache` needs.
@@ -129,6 +172,8 @@ pub(crate) enum CheckAs {
     Parent,
     /// The file of a control plane
     Control,
+    /// The file of a DNS server
+    Dns,
 }
 
 /// What `demo` needs.

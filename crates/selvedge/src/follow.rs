@@ -219,6 +219,20 @@ impl Followed {
     }
 }
 
+/// What a node tells of itself when it joins.
+pub(crate) fn join_of(config: &Config, tier: Tier) -> Join {
+    let control = &config.control;
+    Join {
+        name: config.node.name.to_string(),
+        tier,
+        region: control.region.to_string(),
+        urls: control.urls.iter().map(ToString::to_string).collect(),
+        addresses: control.addresses.clone(),
+        health: control.health.as_ref().map(ToString::to_string),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
 /// Whether the same sites have the same hosts.
 fn has_same_hosts(old: &State, new: &State) -> bool {
     let mut both = old.sites.iter().zip(&new.sites);
@@ -264,16 +278,11 @@ impl Beginning {
         if let Some(identity) = &opened.identity {
             followed.identify(identity);
         }
-        let join = Join {
-            name: config.node.name.to_string(),
-            tier: match role {
-                Role::Edge => Tier::Edge,
-                Role::Parent => Tier::Parent,
-            },
-            region: control.region.to_string(),
-            urls: control.urls.iter().map(ToString::to_string).collect(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+        let tier = match role {
+            Role::Edge => Tier::Edge,
+            Role::Parent => Tier::Parent,
         };
+        let join = join_of(config, tier);
         let standing = Arc::new(Standing::new(clock, control.lag_max));
         Ok(Some(Self { followed, standing, opened, join, tls }))
     }
@@ -371,9 +380,9 @@ pub(crate) fn figures(
     telemetry: Arc<Telemetry>,
     counters: Arc<Counters>,
     cache: &Cache,
-) -> Box<dyn Fn() -> Figures + Send> {
+) -> impl Fn() -> Figures + Clone + Send + Sync + use<> {
     let store: Arc<Store> = Arc::clone(&cache.store);
-    Box::new(move || {
+    move || {
         let process = process_figures();
         let requests = counters.requests.load(Relaxed);
         Figures {
@@ -391,5 +400,5 @@ pub(crate) fn figures(
                 disk_bytes: store.disk_bytes_by_site().iter().map(|site| site.bytes).sum(),
             },
         }
-    })
+    }
 }

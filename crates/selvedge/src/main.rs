@@ -8,6 +8,7 @@ mod cli;
 mod client;
 mod control;
 mod demo;
+mod dns;
 mod follow;
 mod look;
 mod prepare;
@@ -16,6 +17,7 @@ mod process;
 mod reload;
 mod role;
 mod start;
+mod vitals;
 
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
@@ -49,6 +51,8 @@ fn run(command: Command) -> Result<(), Problem> {
         Command::Edge(args) => start::run(role::Role::Edge, &args),
         Command::Parent(args) => start::run(role::Role::Parent, &args),
         Command::Control(args) => control::run(&args),
+        Command::Dns(args) => dns::run(&args),
+        Command::Dnssec(args) => dns::keys::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Cache(args) => look::run(&args),
         Command::Client(verb) => Ok(client::run(&verb)?),
@@ -74,6 +78,8 @@ fn run(command: Command) -> Result<(), Problem> {
 fn check(args: &cli::CheckArgs) -> Result<String, Problem> {
     let role = match args.role {
         Some(cli::CheckAs::Control) => return control::check(&args.file),
+        Some(cli::CheckAs::Dns) => return dns::check(&args.file),
+        None if dns::is_dns(&args.file) => return dns::check(&args.file),
         None if control::is_control(&args.file) => return control::check(&args.file),
         Some(cli::CheckAs::Parent) => role::Role::Parent,
         Some(cli::CheckAs::Edge) | None => role::Role::Edge,

@@ -112,6 +112,12 @@ pub(crate) fn read_config(file: &Path, profile: Profile) -> Result<(Config, File
     Ok((config, Files { folder }))
 }
 
+/// Reads a file whole: a regular one, of so many bytes at most.
+pub(crate) fn read_file(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Problem> {
+    let read = selvedge_net::read_file_up_to(path, bytes_max);
+    read.map_err(|error| Problem::Read(path.to_owned(), error))
+}
+
 /// The certificates that a configuration names.
 pub(crate) fn certificates(
     config: &Config,

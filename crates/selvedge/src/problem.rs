@@ -22,6 +22,8 @@ const TRY_AGAIN: u8 = 75;
 pub(crate) enum Problem {
     /// The configuration file cannot be read.
     Read(PathBuf, io::Error),
+    /// A file cannot be written.
+    Write(PathBuf, io::Error),
     /// The configuration is wrong.
     Config(Faults),
     /// A certificate or key is wrong.
@@ -30,6 +32,16 @@ pub(crate) enum Problem {
     NoToken(PathBuf),
     /// The file is not that of a control plane.
     NotControl(PathBuf),
+    /// The file is not that of a DNS server.
+    NotDns(PathBuf),
+    /// Zones are wrong: all that is.
+    Zones(Vec<String>),
+    /// A map, or another file of a DNS server, is wrong.
+    Map(PathBuf, String),
+    /// Regions, nodes and sites do not fit together.
+    Atlas(String),
+    /// An address of the DNS server cannot be used.
+    Dns(selvedge_dns::StartError),
     /// The control plane cannot use its folder.
     Control(selvedge_control::OpenError),
     /// A value can only change with a restart.
@@ -62,11 +74,14 @@ impl Problem {
         match self {
             Self::Read(..) | Self::Config(_) | Self::Tls(_) => USAGE,
             Self::NoToken(_) | Self::Restart(_) | Self::NotControl(_) => USAGE,
+            Self::NotDns(_) | Self::Zones(_) | Self::Map(..) | Self::Atlas(_) => USAGE,
             Self::Bind(BindError::NoCertificates) => USAGE,
             Self::Bind(_)
             | Self::Log(_)
+            | Self::Write(..)
             | Self::DiskInUse(..)
             | Self::Control(_)
+            | Self::Dns(_)
             | Self::State(_)
             | Self::System(..)
             | Self::NoAnswer(_)
@@ -82,6 +97,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read(file, error) => write!(f, "cannot read {}: {error}", file.display()),
+            Self::Write(file, error) => write!(f, "cannot write {}: {error}", file.display()),
             Self::Config(faults) => write!(f, "the configuration is not valid\n{faults}"),
             Self::Tls(error) => error.fmt(f),
             Self::NoToken(file) => {
@@ -92,6 +108,15 @@ impl fmt::Display for Problem {
                 "{}: there is no `folder` in [data]: a control plane needs one",
                 file.display()
             ),
+            Self::NotDns(file) => write!(
+                f,
+                "{}: there is no `listen` in [dns]: a DNS server needs one",
+                file.display()
+            ),
+            Self::Zones(faults) => write!(f, "the zones are not valid\n{}", faults.join("\n")),
+            Self::Map(file, why) => write!(f, "{}: {why}", file.display()),
+            Self::Atlas(why) => write!(f, "regions, nodes and sites do not fit together: {why}"),
+            Self::Dns(error) => error.fmt(f),
             Self::Control(error) => error.fmt(f),
             Self::Restart(keys) => write!(
                 f,
@@ -113,6 +138,12 @@ impl fmt::Display for Problem {
             Self::Client(fault) => fault.fmt(f),
             Self::DemoEnded(part) => write!(f, "the {part} of the demo ended by itself"),
         }
+    }
+}
+
+impl From<selvedge_dns::StartError> for Problem {
+    fn from(error: selvedge_dns::StartError) -> Self {
+        Self::Dns(error)
     }
 }
 

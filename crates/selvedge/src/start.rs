@@ -9,10 +9,11 @@ use crate::problem::Problem;
 use crate::process::{self, Signals, Wish};
 use crate::reload::{Reloader, locked};
 use crate::role::Role;
+use crate::vitals::Teller;
 use selvedge_config as config;
 use selvedge_net::{
-    Certificates, Client, ClientSettings, ClientShared, ClientTls, Clock, Counters, Http2Limits,
-    Limits, Running, Server, Settings, Timeouts,
+    Certificates, Client, ClientSettings, ClientShared, ClientTls, Clock, Counters, Handler,
+    Http2Limits, Limits, OutgoingBody, Running, Server, Settings, Timeouts,
 };
 use selvedge_node::{Following, Standing};
 use selvedge_proxy::Parts;
@@ -26,6 +27,8 @@ use std::time::Duration;
 
 /// How often a running node looks whether its workers are still there.
 const WATCH: Duration = Duration::from_millis(500);
+/// The same while it is not ready: whoever waits for that is told soon.
+const WATCH_UNREADY: Duration = Duration::from_millis(50);
 /// Least time for the cache on disk to be closed in, however long requests took to end.
 const CACHE_CLOSE_MIN: Duration = Duration::from_secs(2);
 /// How long the last lines of the access log may take to be written.
@@ -90,7 +93,8 @@ impl Service {
         register(&telemetry, &counters, certificates.as_ref());
         // Whoever asks is told that this node lives and takes no traffic yet, while disks are read.
         let served = Arc::new(OnceLock::new());
-        let admin = Admin::new(Arc::clone(&telemetry), Arc::clone(&served));
+        let teller = Arc::new(OnceLock::new());
+        let admin = Admin::new(Arc::clone(&telemetry), Arc::clone(&served), Arc::clone(&teller));
         let side_door = config.admin.listen.map(|address| open_side_door(address, admin));
         let side_door = side_door.transpose()?;
         let (cache, clock) = Cache::open(&config, &prepared.files)?;
@@ -128,6 +132,8 @@ impl Service {
         let start = beginning.map(|beginning| begin(beginning, &mut reloader, &telemetry));
         let reloader = Arc::new(Mutex::new(reloader));
         let figures = follow::figures(Arc::clone(&telemetry), Arc::clone(&counters), &cache);
+        let disks = Box::new(cache.disks());
+        let _ = teller.set(Teller::new(&config, clock, Box::new(figures.clone()), disks));
         let server = Server::bind(settings(&config, certificates, &counters))?;
         say_addresses(&server);
         let upstream = ClientShared::new(client_settings(&config), ClientTls::load(&[])?, counters);
@@ -139,7 +145,7 @@ impl Service {
         telemetry.set_ready(true);
         process::say(if start.is_some() { "serving, ready with control" } else { "ready" });
         tracing::info!(node = %config.node.name, role = role.word(), "serving");
-        let follow = |start: Start| start.follow(Arc::clone(&reloader), figures);
+        let follow = |start: Start| start.follow(Arc::clone(&reloader), Box::new(figures));
         let following = start.map(follow).transpose()?;
         Ok(Self { telemetry, access_log, traffic, side_door, following, reloader, cache, clock })
     }
@@ -154,7 +160,7 @@ impl Service {
                     Wish::Reload => self.reload(),
                     Wish::Drain => break,
                 },
-                () = tokio::time::sleep(WATCH) => {
+                () = tokio::time::sleep(pause(why_not)) => {
                     say_readiness(self.telemetry.why_not_ready(), &mut why_not);
                     self.cache.store.set_now(self.clock.now_mono_ms());
                     self.cache.store.tend_purges();
@@ -274,10 +280,15 @@ fn say_addresses(server: &Server) {
 }
 
 /// Nothing has been said yet.
-const UNTOLD: &str = "";
+pub(crate) const UNTOLD: &str = "";
+
+/// How long to wait until the next look at a process of which this was said last.
+pub(crate) fn pause(why_not: Option<&'static str>) -> Duration {
+    if why_not.is_some() { WATCH_UNREADY } else { WATCH }
+}
 
 /// Says whether a node is ready, when that has changed since it was said last.
-fn say_readiness(why_not: Option<&'static str>, said: &mut Option<&'static str>) {
+pub(crate) fn say_readiness(why_not: Option<&'static str>, said: &mut Option<&'static str>) {
     if std::mem::replace(said, why_not) == why_not {
         return;
     }
@@ -288,12 +299,15 @@ fn say_readiness(why_not: Option<&'static str>, said: &mut Option<&'static str>)
 }
 
 /// Opens the side door: before all else, so that readiness can be asked for.
-pub(crate) fn open_side_door(address: SocketAddr, admin: Admin) -> Result<Running, Problem> {
+pub(crate) fn open_side_door<H>(address: SocketAddr, door: H) -> Result<Running, Problem>
+where
+    H: Handler<Body = OutgoingBody> + Clone + Send + Sync + 'static,
+{
     let server = admin_server(address)?;
     for address in server.http_addresses() {
         process::say(&format!("listening admin {address}"));
     }
-    Ok(server.run(move |_| admin.clone())?)
+    Ok(server.run(move |_| door.clone())?)
 }
 
 /// Waits until someone wants the end for the second time.
@@ -359,7 +373,10 @@ fn client_settings(config: &config::Config) -> ClientSettings {
     }
 }
 
-fn access_settings(config: &config::Config, files: &crate::prepare::Files) -> AccessSettings {
+pub(crate) fn access_settings(
+    config: &config::Config,
+    files: &crate::prepare::Files,
+) -> AccessSettings {
     AccessSettings {
         target: match &config.log.access {
             config::LogTarget::Off => LogTarget::Off,

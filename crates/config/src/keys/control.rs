@@ -1,5 +1,6 @@
 //! Rows of `[control]`: where a node gets its sites from when they are not in its file.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,6 +35,15 @@ section! {
     urls: Vec<Url> = list(&Kind::Url, 16), (= []), Restart,
         "URLs by which others reach this node.",
         "Told to control when the node joins, for whoever wants to fetch through this node.";
+
+    addresses: Vec<IpAddr> = list(&Kind::Ip, 16), (= []), Restart,
+        "Addresses at which clients reach this node.",
+        "Told to control when the node joins, and by control to the DNS servers: clients are sent \
+         there. Without any nobody is sent here.";
+
+    health: Option<Url> = Kind::Url, (none "DNS servers cannot ask how it is"), Restart,
+        "URL by which DNS servers reach `admin.listen` of this node.",
+        "They ask for `/health` there.";
 
     ca_file: Option<PathBuf> = Kind::File, (none "only the certificates of the system"), Restart,
         "File with certificates to trust beside those of the system, in PEM.",

@@ -3,6 +3,7 @@
 
 pub(crate) mod control;
 pub(crate) mod data;
+pub(crate) mod dns;
 pub(crate) mod limits;
 pub(crate) mod node;
 pub(crate) mod purge;
@@ -22,6 +23,11 @@ pub const SECTIONS: &[Section] = &[
     upstream::Upstream::SECTION,
     control::Control::SECTION,
     data::Data::SECTION,
+    dns::Dns::SECTION,
+    dns::Health::SECTION,
+    dns::Zone::SECTION,
+    dns::Region::SECTION,
+    dns::Edge::SECTION,
     site::Site::SECTION,
     limits::Limits::SECTION,
     node::Log::SECTION,

@@ -26,6 +26,11 @@ section! {
         "Each worker accepts and serves its own connections. More workers than cores gain \
          nothing; fewer leave cores to other processes.";
 
+    bandwidth: Option<ByteSize> = size("1KiB", "1TiB"),
+        (none "`/health` does not tell how much of it is used"), Restart,
+        "Bytes a second that this node can send.",
+        "DNS servers send fewer clients here when most of it is used. 10 Gbit/s are `1192MiB`.";
+
     drain_timeout: Duration = duration("0s", "1h"), (= "30s"), Reload,
         "How long requests that run may go on after a stop was asked for.",
         "The process stops accepting at once, lets what runs finish, writes what is for disk, and \

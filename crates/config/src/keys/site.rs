@@ -13,7 +13,7 @@ use crate::text::{
     QueryName,
 };
 use crate::units::ByteSize;
-use crate::url::Origin;
+use crate::url::{Origin, RegionShare};
 
 section! {
     /// A site: the hosts it answers for, its origin, and how it is cached.
@@ -217,6 +217,37 @@ section! {
         "Whether clients may upgrade to another protocol.",
         "WebSocket and others become a tunnel once the origin agrees with 101; `idle_timeout` \
          closes one without traffic.";
+
+    dns_ttl: Duration = duration("1s", "1d"), (= "30s"), Reload,
+        "How long a resolver may keep where clients of this site are sent.",
+        "Whole seconds. Shorter ones follow the load and failures of nodes sooner, and cost more \
+         queries.";
+
+    dns_answers: usize = count(1, 16), (= 2), Reload,
+        "Addresses of each kind in a DNS answer.",
+        "Each is that of another node. A client tries the next one when the first does not answer.";
+
+    dns_spread: usize = count(1, 32), (= 4), Reload,
+        "Nodes of a region that the site is spread over.",
+        "Fewer keep their caches hotter, more carry more traffic. When they are busy, others help.";
+
+    dns_region: Option<Name> = Kind::Name, (none "each client is sent to a near one"), Reload,
+        "Region that all clients are sent to.",
+        "As long as a node there is up.";
+
+    dns_regions: Vec<RegionShare> = list(&Kind::RegionShare, 1_000), (= []), Reload,
+        "Regions that the site may be served from.",
+        "Names, or tables `{ region = \"eu\", weight = 50 }`: such a region gets so many percent \
+         of what would come to it, and the rest goes to the next ones. Empty: all of them.";
+
+    dns_https: bool = Kind::Flag, (= false), Reload,
+        "Whether HTTPS records (RFC 9460) are answered.",
+        "They tell browsers to use TLS and HTTP/2 at once, and lead those that ask for `http://` \
+         to `https://`: all hosts of the site need a certificate.";
+
+    dns_ipv6: bool = Kind::Flag, (= true), Reload,
+        "Whether clients get IPv6 addresses as well.",
+        "Where nodes have any.";
 
     request_body_max: Option<ByteSize> = size("0B", "1TiB"),
         (none "`limits.request_body_max`"), Reload,

@@ -32,8 +32,36 @@ impl Document {
             self.set(table, "cert", "\"edge.pem\"");
             self.set(table, "key", "\"edge.key\"");
         }
+        if matches!(table, "zone" | "region" | "edge") {
+            self.be_dns(table);
+        }
         self.set(table, key, value);
         self
+    }
+
+    /// What a DNS server needs, and this table.
+    fn be_dns(&mut self, table: &str) {
+        let required = [
+            ("dns", "listen", "[\"127.0.0.1:53\"]"),
+            ("zone", "name", "\"cdn.test\""),
+            ("zone", "file", "\"cdn.zone\""),
+            ("region", "name", "\"eu\""),
+            ("region", "latitude", "50.1"),
+            ("region", "longitude", "8.7"),
+            ("edge", "name", "\"edge-1\""),
+            ("edge", "region", "\"eu\""),
+            ("edge", "addresses", "[\"192.0.2.1\"]"),
+        ];
+        let is_wanted = |name| name != "edge" || table == "edge";
+        for (name, key, value) in required.into_iter().filter(|(name, ..)| is_wanted(*name)) {
+            let is_there = self
+                .tables
+                .iter()
+                .any(|(own, keys)| *own == name && keys.iter().any(|(own, _)| *own == key));
+            if !is_there {
+                self.set(name, key, value);
+            }
+        }
     }
 
     fn set(&mut self, table: &'static str, key: &'static str, value: &str) {

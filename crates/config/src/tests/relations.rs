@@ -209,3 +209,44 @@ fn a_change_that_needs_a_start_is_named() {
     assert!(old.restart_needed(&new).is_empty());
     assert!(SECTIONS.iter().flat_map(|section| section.keys).count() > 80);
 }
+
+/// The fault of a DNS server's file: its key and its text.
+fn dns_fault(more: &str) -> Option<(String, String)> {
+    let text = format!(
+        "[node]\nname = \"n\"\n[dns]\nlisten = [\"127.0.0.1:53\"]\n[[zone]]\nname = \"cdn.test\"\n\
+         file = \"zone\"\nsites = true\n[[region]]\nname = \"eu\"\nlatitude = 1.0\n\
+         longitude = 2.0\n{more}\n"
+    );
+    let faults = parse(&text, "test.toml", Profile::Facing).err()?;
+    assert_eq!(faults.list.len(), 1, "{faults}");
+    Some((faults.list[0].key.clone(), faults.list[0].problem.clone()))
+}
+
+#[test]
+fn a_dns_server_names_what_is_there() {
+    assert_eq!(dns_fault(""), None, "it needs no site and listens nowhere else");
+    let edge = |region| {
+        format!("[[edge]]\nname = \"e\"\nregion = \"{region}\"\naddresses = [\"192.0.2.1\"]\n")
+    };
+    let site = |key| format!("[[site]]\nname = \"s\"\nhosts = [\"a.test\"]\n{key}\n");
+    let region = "[[region]]\nname = \"us\"\nlatitude = 1.0\nlongitude = 2.0\n";
+    for (more, key, problem) in [
+        (edge("asia"), "edge.region", "is not a region"),
+        (format!("{}{}", edge("eu"), edge("eu")), "edge.name", "twice"),
+        (site("dns_region = \"asia\""), "site.dns_region", "is not a region"),
+        (site("dns_regions = [\"eu\", \"asia\"]"), "site.dns_regions", "is not a region"),
+        (format!("{region}fallback = [\"asia\"]"), "region.fallback", "is not a region"),
+        (region.replace("us", "eu"), "region.name", "twice"),
+        ("[health]\nload_soft = 0.9\nload_hard = 0.5".into(), "health.load_soft", "not below"),
+        ("[data]\nfolder = \"a\"".into(), "data.folder", "answers no DNS"),
+        (
+            format!("{}[control]\nurl = \"http://c\"\nstate = \"s\"", edge("eu")),
+            "edge",
+            "which nodes there are",
+        ),
+    ] {
+        let (found, text) = dns_fault(&more).expect("a relation does not hold");
+        assert!(found == key && text.contains(problem), "{more}: {found}: {text}");
+    }
+    assert_eq!(only_fault(region, "").0, "region", "the file of another process");
+}

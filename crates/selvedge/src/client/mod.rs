@@ -79,6 +79,7 @@ pub(crate) struct Common {
 pub(crate) fn run(verb: &Verb) -> Result<(), Fault> {
     let common = match verb {
         Verb::Context(args) => return contexts::run(args),
+        Verb::Explain(args) if let Some(done) = args.without_control() => return done,
         Verb::Site(args) => &args.common,
         Verb::Push(args) => &args.common,
         Verb::Purge(args) => &args.common,

@@ -153,6 +153,8 @@ fn show(node: &Value) -> String {
         ("tier", cell(&node["tier"])),
         ("region", cell(&node["region"])),
         ("urls", cell(&node["urls"])),
+        ("addresses", cell(&node["addresses"])),
+        ("health", cell(&node["health"])),
         ("intent", cell(&node["intent"])),
         ("live", cell(&node["live"])),
         ("ready", cell(&node["ready"])),

@@ -12,7 +12,7 @@ use crate::problem::Problem;
 use crate::process;
 use crate::role::Role;
 use http::{Method, StatusCode};
-use remote::Remote;
+pub(crate) use remote::Remote;
 use report::{Inspection, List, Stat, Verification};
 use serde::de::DeserializeOwned;
 pub(crate) use serve::{Inspector, PATHS};

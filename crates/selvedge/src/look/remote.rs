@@ -14,12 +14,12 @@ const ANSWER: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
 /// A running node.
-pub(super) struct Remote {
+pub(crate) struct Remote {
     address: String,
 }
 
 impl Remote {
-    pub(super) fn new(address: &str) -> Self {
+    pub(crate) fn new(address: &str) -> Self {
         let address = address.strip_prefix("http://").unwrap_or(address);
         Self { address: address.trim_end_matches('/').to_owned() }
     }
@@ -30,7 +30,7 @@ impl Remote {
     }
 
     /// Asks; the status and the text of the answer.
-    pub(super) fn ask(&self, method: &Method, path: &str) -> Result<(StatusCode, String), Problem> {
+    pub(crate) fn ask(&self, method: &Method, path: &str) -> Result<(StatusCode, String), Problem> {
         self.exchange(method, path).map_err(|error| {
             Problem::NoAnswer(format!(
                 "nobody answers at {}: {error}\n\

@@ -2,6 +2,7 @@
 //! nodes are asked with a HEAD like a client's; where something is missing they fetch it.
 
 mod decode;
+mod dns;
 mod rules;
 
 use super::api::Call;
@@ -42,18 +43,42 @@ const FIELDS: [&str; 14] = [
 
 /// What `explain` needs.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct ExplainArgs {
+    #[command(subcommand)]
+    of: Option<Of>,
     #[command(flatten)]
     pub(super) common: Common,
     /// The URL as a client asks for it
-    #[arg(value_name = "URL")]
-    url: String,
+    #[arg(value_name = "URL", required = true)]
+    url: Option<String>,
     /// Only this node; may be given several times
     #[arg(long, value_name = "NAME")]
     node: Vec<String>,
     /// A field of the request, `Name: value`; may be given several times
     #[arg(long, short = 'H', value_name = "FIELD")]
     header: Vec<String>,
+}
+
+/// What else can be explained.
+#[derive(Debug, clap::Subcommand)]
+enum Of {
+    /// Why a client is sent where it is: asks a DNS server
+    #[command(after_help = dns::EXAMPLE)]
+    Dns(dns::DnsArgs),
+}
+
+impl ExplainArgs {
+    /// The URL: required wherever this is asked.
+    fn url(&self) -> &str {
+        self.url.as_deref().unwrap_or_default()
+    }
+
+    /// Explains what needs no control, if that is asked for.
+    pub(super) fn without_control(&self) -> Option<Result<(), Fault>> {
+        let Some(Of::Dns(args)) = &self.of else { return None };
+        Some(dns::run(args))
+    }
 }
 
 /// A URL in parts.
@@ -98,7 +123,7 @@ struct Report {
 
 /// Explains.
 pub(super) async fn run(session: &Session, args: &ExplainArgs) -> Result<(), Fault> {
-    let asked = Asked::read(&args.url)?;
+    let asked = Asked::read(args.url())?;
     let sites = session.api.list("/v1/sites", &[], None).await?;
     let site = match owner(&sites, &asked.host) {
         Some(name) => Some(session.api.get(&site::of(&name)).await?.json()?),
@@ -115,7 +140,7 @@ pub(super) async fn run(session: &Session, args: &ExplainArgs) -> Result<(), Fau
     if session.json {
         let site =
             site.as_ref().map(|site| json!({ "name": site["name"], "version": site["version"] }));
-        let all = json!({ "url": args.url, "site": site, "key": key, "nodes": reports });
+        let all = json!({ "url": args.url(), "site": site, "key": key, "nodes": reports });
         process::print(&all.to_string());
     } else {
         process::print(&shown(args, site.as_ref(), key.as_ref(), &reports));
@@ -298,7 +323,7 @@ fn shown(
     key: Option<&Key>,
     reports: &[Report],
 ) -> String {
-    let mut out = format!("{}\n", plain(&args.url));
+    let mut out = format!("{}\n", plain(args.url()));
     if let Some(site) = site {
         let (name, version) = (cell(&site["name"]), cell(&site["version"]));
         out.push_str(&format!("site {name}, version {version}\n"));
