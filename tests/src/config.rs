@@ -11,6 +11,10 @@ use std::path::Path;
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
     sections: BTreeMap<String, BTreeMap<String, Value>>,
+    /// `[[name]]` and what is in it.
+    tables: Vec<(String, Value)>,
+    /// What lies beside the file.
+    files: BTreeMap<String, Vec<u8>>,
     identities: Vec<Identity>,
     sites: Vec<Site>,
 }
@@ -47,14 +51,42 @@ impl NodeConfig {
     /// A node of this name on free ports, with the admin listener and plain HTTP.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        let config = Self { sections: BTreeMap::new(), identities: Vec::new(), sites: Vec::new() };
+        Self::bare(name).set("listen", "http", vec!["127.0.0.1:0"]).set("cache", "memory", "64MiB")
+    }
+
+    /// A DNS server of this name on free ports, with the admin listener and no zone yet.
+    #[must_use]
+    pub fn dns(name: &str) -> Self {
+        Self::bare(name).set("dns", "listen", vec!["127.0.0.1:0"])
+    }
+
+    fn bare(name: &str) -> Self {
+        let config = Self {
+            sections: BTreeMap::new(),
+            tables: Vec::new(),
+            files: BTreeMap::new(),
+            identities: Vec::new(),
+            sites: Vec::new(),
+        };
         config
             .set("node", "name", name)
             .set("node", "workers", 2)
-            .set("listen", "http", vec!["127.0.0.1:0"])
             .set("admin", "listen", "127.0.0.1:0")
-            .set("cache", "memory", "64MiB")
             .set("log", "access", "stdout")
+    }
+
+    /// Adds a `[[name]]` with these keys.
+    #[must_use]
+    pub fn table(mut self, name: &str, keys: Value) -> Self {
+        self.tables.push((name.to_owned(), keys));
+        self
+    }
+
+    /// Puts a file beside the configuration.
+    #[must_use]
+    pub fn file(mut self, name: &str, content: impl Into<Vec<u8>>) -> Self {
+        self.files.insert(name.to_owned(), content.into());
+        self
     }
 
     /// Has it follow a control, and keep what that says in this folder.
@@ -92,10 +124,13 @@ impl NodeConfig {
         self.sections["node"]["name"].as_str().unwrap_or("")
     }
 
-    /// Writes the certificates into the folder and gives the text of the file.
+    /// Writes the certificates and files into the folder and gives the text of the file.
     #[must_use]
     pub fn render(&self, folder: &Path) -> String {
         let mut text = String::new();
+        for (name, content) in &self.files {
+            std::fs::write(folder.join(name), content).expect("the folder can be written");
+        }
         for (section, keys) in &self.sections {
             let _ = writeln!(text, "[{section}]");
             for (key, value) in keys {
@@ -105,6 +140,12 @@ impl NodeConfig {
         for (number, identity) in self.identities.iter().enumerate() {
             let (cert, key) = identity.write(folder, &format!("certificate-{number}"));
             let _ = writeln!(text, "[[certificate]]\ncert = {cert:?}\nkey = {key:?}");
+        }
+        for (name, keys) in &self.tables {
+            let _ = writeln!(text, "[[{name}]]");
+            for (key, value) in keys.as_object().into_iter().flatten() {
+                let _ = writeln!(text, "{key} = {}", toml(value));
+            }
         }
         for site in &self.sites {
             text.push_str("[[site]]\n");

@@ -11,6 +11,7 @@ pub mod config;
 pub mod control;
 pub mod crash;
 pub mod crowd;
+pub mod dns;
 pub mod h2;
 pub mod log;
 pub mod message;

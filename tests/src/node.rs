@@ -19,9 +19,8 @@ pub struct Node {
     folder: tempfile::TempDir,
     stdout: Lines,
     stderr: Lines,
-    http: Vec<SocketAddr>,
-    https: Vec<SocketAddr>,
-    admin: Option<SocketAddr>,
+    /// Kinds of listeners and where they are.
+    listening: Vec<(String, SocketAddr)>,
     ended: Option<ExitStatus>,
 }
 
@@ -70,6 +69,20 @@ impl Node {
     #[track_caller]
     pub fn control(config: &NodeConfig) -> Self {
         Self::start("control", config, None)
+    }
+
+    /// Starts a DNS server.
+    #[must_use]
+    #[track_caller]
+    pub fn dns(config: &NodeConfig) -> Self {
+        Self::start("dns", config, None)
+    }
+
+    /// Starts a DNS server and does not wait for anything.
+    #[must_use]
+    #[track_caller]
+    pub fn dns_not_awaited(config: &NodeConfig) -> Self {
+        Self::spawn("dns", config)
     }
 
     /// Starts an edge that may hold this many files open.
@@ -121,9 +134,7 @@ impl Node {
             folder,
             stdout,
             stderr,
-            http: Vec::new(),
-            https: Vec::new(),
-            admin: None,
+            listening: Vec::new(),
             ended: None,
         }
     }
@@ -144,12 +155,7 @@ impl Node {
             let mut words = rest.split_whitespace();
             let kind = words.next().unwrap_or("");
             let addr = words.next().and_then(|addr| addr.parse().ok()).expect("an address");
-            match kind {
-                "http" => self.http.push(addr),
-                "https" => self.https.push(addr),
-                "admin" => self.admin = Some(addr),
-                other => panic!("unknown listener kind {other:?}"),
-            }
+            self.listening.push((kind.to_owned(), addr));
         }
     }
 
@@ -163,21 +169,29 @@ impl Node {
     #[must_use]
     #[track_caller]
     pub fn http(&self) -> SocketAddr {
-        *self.http.first().expect("the node listens for http")
+        self.address("http")
     }
 
     /// The address of HTTPS.
     #[must_use]
     #[track_caller]
     pub fn https(&self) -> SocketAddr {
-        *self.https.first().expect("the node listens for https")
+        self.address("https")
     }
 
     /// The address of the admin listener.
     #[must_use]
     #[track_caller]
     pub fn admin(&self) -> SocketAddr {
-        self.admin.expect("the node has an admin listener")
+        self.address("admin")
+    }
+
+    /// The first address of a kind of listener, as the node names it.
+    #[must_use]
+    #[track_caller]
+    pub fn address(&self, kind: &str) -> SocketAddr {
+        let found = self.listening.iter().find(|(known, _)| known == kind);
+        found.unwrap_or_else(|| panic!("the node does not listen for {kind}")).1
     }
 
     /// The URL of plain HTTP.

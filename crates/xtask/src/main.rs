@@ -9,12 +9,14 @@ mod bench;
 mod conformance;
 mod crash;
 mod failure;
+mod fuzz;
 mod gate;
 mod generated;
 mod node;
 mod packages;
 mod process;
 mod ready;
+mod sim;
 mod tidy;
 
 use std::path::PathBuf;
@@ -54,8 +56,12 @@ enum Command {
     /// Prints the seed; the same seed makes the same requests, kills and damage. Exit code 1 and
     /// the URL when an answer was wrong.
     Crash(crash::Options),
+    /// Fuzz what reads foreign bytes: packets, zone files, maps. Needs a nightly toolchain.
+    Fuzz(fuzz::Options),
     /// Measure against other servers; without a name, list what can be measured.
     Bench(bench::Options),
+    /// Simulate a day, to compare ways of sending clients somewhere.
+    Sim(sim::Options),
 }
 
 fn main() -> ExitCode {
@@ -70,7 +76,9 @@ fn main() -> ExitCode {
             Command::Conformance(options) => conformance::run(&options),
             Command::Api(options) => api::run(&options),
             Command::Crash(options) => crash::run(&options),
+            Command::Fuzz(options) => fuzz::run(&options),
             Command::Bench(options) => bench::run(&options),
+            Command::Sim(options) => sim::run(&options),
         }
     });
     match done {

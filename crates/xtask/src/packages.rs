@@ -29,6 +29,9 @@ pub(crate) const FOR_TESTS: &[Package] = &[
     package("npm", "npm"),
     package("util-linux", "setpriv"),
     package("python3", "python3"),
+    package("bind9-dnsutils", "dig"),
+    package("knot-dnsutils", "kdig"),
+    package("dnsperf", "dnsperf"),
 ];
 
 /// What the benchmarks need.
@@ -40,6 +43,14 @@ pub(crate) const FOR_BENCH: &[Package] = &[
     package("nghttp2-client", "h2load"),
     package("curl", "curl"),
     package("openssl", "openssl"),
+    package("util-linux", "taskset"),
+];
+
+/// What the benchmark of DNS needs.
+pub(crate) const FOR_DNS: &[Package] = &[
+    package("gdnsd", "gdnsd"),
+    package("knot", "knotd"),
+    package("npm", "npm"),
     package("util-linux", "taskset"),
 ];
 

@@ -158,9 +158,28 @@ fn h2load_p99_us(log: &str) -> Result<f64, Failure> {
 
 /// User and system time of a process and all below it, in microseconds. /proc counts in hundredths
 /// of a second, scaled from exact run times: over a round of seconds that is precise enough.
-fn cpu_us(root: u32) -> Result<u64, Failure> {
+pub(super) fn cpu_us(root: u32) -> Result<u64, Failure> {
     let ticks: u64 = family(root)?.into_iter().map(|(_, ticks)| ticks).sum();
     Ok(ticks * 10_000)
+}
+
+/// The time that the thread which asks has used, in microseconds.
+pub(super) fn own_cpu_us() -> Result<u64, Failure> {
+    let stat = fs::read_to_string("/proc/thread-self/stat")?;
+    let (_, ticks) = read_stat(&stat).ok_or_else(|| Failure::new("/proc/thread-self/stat"))?;
+    Ok(ticks * 10_000)
+}
+
+/// The time that all processes of this machine have used, in microseconds (proc(5)): user, nice and
+/// system, and what serves interrupts.
+pub(super) fn machine_cpu_us() -> Result<u64, Failure> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let fields = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);
+    let ticks: Vec<u64> = fields.filter_map(|field| field.parse().ok()).collect();
+    let [user, nice, system, _idle, _wait, irq, softirq, ..] = ticks[..] else {
+        return Err(Failure::new("/proc/stat: too few fields"));
+    };
+    Ok((user + nice + system + irq + softirq) * 10_000)
 }
 
 /// Memory of a process and all below it that is not swapped out, in KiB. What they share counts for
@@ -264,6 +283,7 @@ mod tests {
         assert_eq!(read_stat("7 (a) b) S 3 1 1 0 -1 0 1 0 0 0 25 5 0 0"), Some((3, 30)));
         assert_eq!(read_stat(""), None);
         assert!(cpu_us(std::process::id()).is_ok());
+        assert!(own_cpu_us().unwrap() <= machine_cpu_us().unwrap());
         assert!(resident_kib(std::process::id()).unwrap() > 100);
     }
 

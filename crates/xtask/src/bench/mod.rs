@@ -6,6 +6,7 @@
 //! rounds; everything stays on loopback, bounded in count and time.
 
 mod control;
+mod dns;
 mod hit;
 mod measure;
 mod peers;
@@ -84,6 +85,12 @@ const BENCHES: &[Bench] = &[
         run: control::run,
     },
     Bench {
+        name: "dns",
+        about: "answers that depend on where the client is: CPU per query, queries/s, p99 and \
+                loss against gdnsd and Knot DNS",
+        run: dns::run,
+    },
+    Bench {
         name: "slow",
         about: "what honest clients notice of 10,000 idle ones, 2,000 slow heads and 1,000 that \
                 read nothing: p99 and memory, beside nginx",
@@ -98,6 +105,8 @@ enum Aim {
     PartOf(f64, &'static str),
     /// At most the smallest figure of any peer.
     BestPeer,
+    /// At most this part of the smallest figure of any peer.
+    PartOfBest(f64),
     /// Judged by who measured: the aim in words, and whether it is met.
     Judged(String, bool),
     /// At most this, whatever the peers do.
@@ -130,6 +139,10 @@ impl Row {
             Aim::BestPeer => {
                 let best = self.peers.values().copied().reduce(f64::min)?;
                 Some(("<= best peer".to_owned(), ours <= best))
+            }
+            Aim::PartOfBest(part) => {
+                let best = self.peers.values().copied().reduce(f64::min)?;
+                Some((format!("<= {part} x best peer"), ours <= part * best))
             }
             Aim::AtMost(most) => Some((format!("<= {most}"), ours <= *most)),
         }
@@ -205,6 +218,8 @@ mod tests {
         assert_eq!(met(row(Some(8.0), Some(Aim::Judged("<= 3".into(), false)))), Some(false));
         assert_eq!(met(row(Some(8.0), Some(Aim::BestPeer))), Some(true));
         assert_eq!(met(row(Some(8.1), Some(Aim::BestPeer))), Some(false));
+        assert_eq!(met(row(Some(4.0), Some(Aim::PartOfBest(0.5)))), Some(true));
+        assert_eq!(met(row(Some(4.1), Some(Aim::PartOfBest(0.5)))), Some(false));
         assert_eq!(met(row(Some(7.0), Some(Aim::AtMost(7.0)))), Some(true));
         assert_eq!(met(row(Some(7.1), Some(Aim::AtMost(7.0)))), Some(false));
         assert_eq!(met(row(None, part())), None);
