@@ -2,8 +2,8 @@
 //! acknowledged yet (SIOCOUTQ, tcp(7)). It is the only measure of a client that takes a response
 //! slowly: room in the socket says nothing before much of it has drained.
 //!
-//! This crate is apart because it holds the only `unsafe` of the product: neither the standard
-//! library nor socket2, rustix or tokio ask this question. It must never do anything else.
+//! This crate is apart because it needs `unsafe`: neither the standard library nor socket2, rustix
+//! or tokio ask this question. It must never do anything else.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
