@@ -8,12 +8,14 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::failure::Failure;
-use crate::node::{target, text};
+use crate::node::{cargo, target, text};
 use crate::process::{Task, fresh_folder};
 use crate::say;
 
 /// The targets.
 const TARGETS: [&str; 4] = ["coverage", "mmdb", "packet", "zone"];
+/// Where they stand.
+const MANIFEST: &str = "fuzz/Cargo.toml";
 /// For what they are built.
 const MACHINE: &str = "x86_64-unknown-linux-gnu";
 /// Instruments for libFuzzer.
@@ -34,16 +36,26 @@ pub(crate) struct Options {
     seconds: u32,
 }
 
+/// Whether the targets, which stand outside of the workspace, still fit the crates that they try:
+/// their lock goes stale with each dependency that those gain.
+pub(crate) fn check_lock() -> Result<(), Failure> {
+    let arguments = ["metadata", "--locked", "--format-version", "1"];
+    let task = Task::new(&cargo(), &[&arguments[..], &["--manifest-path", MANIFEST]].concat());
+    task.limit(Duration::from_secs(300)).output().map(drop).map_err(|failure| {
+        let remedy = format!("cargo update --workspace --manifest-path {MANIFEST}");
+        Failure::new(format!("{failure}\nif its lock is stale: {remedy}"))
+    })
+}
+
 /// Fuzzes until the time is over or a target fails; the input that did it is left under
 /// `target/fuzz`, and the failure names it.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let folder = target().join("fuzz");
     fs::create_dir_all(&folder).map_err(Failure::at(&folder))?;
     let folder = folder.canonicalize()?;
-    let manifest = Path::new("fuzz").join("Cargo.toml");
     say("building the targets with nightly");
     let mut arguments = vec!["+nightly", "build", "--release", "--locked", "--target", MACHINE];
-    arguments.extend(["--manifest-path", text(&manifest)?]);
+    arguments.extend(["--manifest-path", MANIFEST]);
     Task::new("cargo", &arguments)
         .variable("CARGO_TARGET_DIR", &folder)
         .variable("RUSTFLAGS", FLAGS)

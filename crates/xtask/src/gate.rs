@@ -8,7 +8,7 @@ use crate::api;
 use crate::failure::Failure;
 use crate::node::{Build, cargo};
 use crate::process::Task;
-use crate::{conformance, node, packages, say, tidy};
+use crate::{conformance, fuzz, node, packages, say, tidy};
 
 struct Step {
     name: &'static str,
@@ -19,6 +19,7 @@ const STEPS: &[Step] = &[
     Step { name: "format", run: || run_cargo(&["fmt", "--all", "--check"], 2) },
     Step { name: "tidy", run: tidy::run },
     Step { name: "lints", run: lints },
+    Step { name: "fuzz targets", run: fuzz::check_lock },
     Step { name: "build", run: || node::build(Build::Debug).map(drop) },
     Step { name: "tests", run: || run_cargo(&["test", "--locked", "--workspace"], 25) },
     Step { name: "api", run: || api::run(&api::Options::default()) },
