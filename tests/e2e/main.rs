@@ -18,6 +18,7 @@ mod dns_control;
 mod dns_dnssec;
 mod dns_faults;
 mod dns_health;
+mod dns_judges;
 mod dns_map;
 mod dns_packets;
 mod dns_rfc8906;

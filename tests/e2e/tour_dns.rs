@@ -65,6 +65,26 @@ impl Demo {
         self.dig(&[&format!("+subnet={client}"), "shop.cdn.test"])
     }
 
+    /// The zone is signed with the key that the DS is of, as the tour shows.
+    #[track_caller]
+    fn is_signed(&self) {
+        let signed = self.dig(&["+dnssec", "+subnet=192.0.2.0/24", "shop.cdn.test"]);
+        let signature = signed.iter().find(|line| line.starts_with("A 13 3 "));
+        let signature = signature.unwrap_or_else(|| panic!("no RRSIG: {signed:?}"));
+        let shown = self.line("  selvedge dnssec --config ");
+        let args: Vec<&str> = shown.split_whitespace().skip(1).take(4).collect();
+        let Output { ok, stdout, stderr } = run(&binary().display().to_string(), &args);
+        assert!(ok, "{args:?}: {stderr}");
+        let tag = stdout.strip_prefix("cdn.test. IN DS ").and_then(|ds| ds.split(' ').next());
+        let tag = tag.unwrap_or_else(|| panic!("no DS: {stdout}"));
+        assert_eq!(signature.split(' ').nth(6), Some(tag), "{signed:?} {stdout}");
+        let second = Command::new("dig")
+            .args(["@127.0.0.2", "-p", &self.dns.port().to_string(), "+short", "cdn.test", "SOA"])
+            .output()
+            .expect("dig is there");
+        assert!(second.status.success() && !second.stdout.is_empty(), "the second server");
+    }
+
     fn interrupt(&mut self) -> ExitStatus {
         kill_process(Pid::from_child(&self.child), Signal::INT).expect("the demo runs");
         let mut ended = None;
@@ -106,6 +126,7 @@ fn clients_are_sent_to_their_region_and_elsewhere_when_its_edge_is_gone() {
     assert!(eventually(|| demo.dig(&over_tcp) == ["127.0.0.1"]), "{:?}", demo.dig(&over_tcp));
     assert_eq!(demo.dig(&["status.cdn.test", "TXT"]), ["\"all is well\""]);
     assert!(demo.dig(&["other.cdn.test"]).is_empty());
+    demo.is_signed();
     let edge = demo.place("edge asia");
     let served = curl(&["-i", "-H", "Host: shop.cdn.test", &format!("{edge}/hello")]);
     assert!(served.stdout.contains("demo-edge-asia"), "{} {}", served.stdout, served.stderr);

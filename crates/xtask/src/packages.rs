@@ -32,6 +32,9 @@ pub(crate) const FOR_TESTS: &[Package] = &[
     package("bind9-dnsutils", "dig"),
     package("knot-dnsutils", "kdig"),
     package("dnsperf", "dnsperf"),
+    package("dnsviz", "dnsviz"),
+    package("zonemaster-cli", "zonemaster-cli"),
+    package("iproute2", "ip"),
 ];
 
 /// What the benchmarks need.

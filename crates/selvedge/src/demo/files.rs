@@ -37,14 +37,7 @@ pub(super) fn write(folder: &Path, ports: &Ports, access: Access) -> std::io::Re
 }
 
 /// The zone that the demo answers for; each site has a name in it.
-const ZONE: &str = "\
-$TTL 3600
-@     SOA   ns1 hostmaster 1 7200 3600 1209600 60
-@     NS    ns1
-ns1   A     127.0.0.1
-@     SITE  shop
-status  TXT  \"all is well\"
-";
+const ZONE: &str = include_str!("cdn.test.zone");
 
 fn control(ports: &Ports) -> String {
     format!(
@@ -103,13 +96,15 @@ fn spare(ports: &Ports, spare: &Spare, access: Access) -> String {
 fn dns(ports: &Ports) -> String {
     let mut text = format!(
         "{}[admin]\nlisten = \"{}\"\n\
-         [dns]\nlisten = [\"{}\"]\nnsid = \"demo-dns\"\ncoverage = \"coverage.csv\"\n\
-         [health]\ninterval = \"1s\"\nfall = 2\n\
+         [dns]\nlisten = [\"{}\", \"{}\"]\nnsid = \"demo-dns\"\ncoverage = \"coverage.csv\"\n\
+         keys = \"keys\"\n[health]\ninterval = \"1s\"\nfall = 2\n\
          [[zone]]\nname = \"cdn.test\"\nfile = \"cdn.test.zone\"\nsites = true\n\
+         dnssec = \"ecdsa\"\n\
          {}[log]\nlevel = \"warn\"\n",
         node("demo-dns"),
         ports.dns_admin,
         ports.dns,
+        ports.dns_second,
         follows(ports, "dns"),
     );
     for Region { name, at: (latitude, longitude), .. } in &REGIONS {

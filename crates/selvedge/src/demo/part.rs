@@ -135,8 +135,13 @@ fn relay(name: &str, lines: impl BufRead, ready: &mpsc::SyncSender<()>) {
 }
 
 /// What the demo says better itself.
-const FIRST_WORDS: [&str; 4] =
-    ["selvedge: listening", "selvedge: a token", "selvedge: serving", "selvedge: not ready"];
+const FIRST_WORDS: [&str; 5] = [
+    "selvedge: listening",
+    "selvedge: a token",
+    "selvedge: serving",
+    "selvedge: not ready",
+    "selvedge: made a key",
+];
 
 /// The verbs of the client, as an operator runs them.
 pub(super) struct Verbs {

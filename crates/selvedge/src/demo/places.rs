@@ -58,6 +58,8 @@ pub(super) struct Ports {
     pub(super) edge_admin: SocketAddr,
     pub(super) spares: [Spare; 2],
     pub(super) dns: SocketAddr,
+    /// The same server by its second name: a zone has two.
+    pub(super) dns_second: SocketAddr,
     pub(super) dns_admin: SocketAddr,
 }
 
@@ -71,6 +73,8 @@ impl Ports {
             let admin = free_at(region.address, 9180, is_free);
             Spare { region, part, http, admin }
         };
+        let dns = free_at(REGIONS[0].address, 5353, is_free_for_datagrams);
+        let dns_second = free_at(REGIONS[1].address, dns.port(), is_free_for_datagrams);
         Self {
             origin,
             control: free(7070),
@@ -81,9 +85,8 @@ impl Ports {
             edge_tls: free(8443),
             edge_admin: free(9180),
             spares: [spare("edge-us", &REGIONS[1]), spare("edge-asia", &REGIONS[2])],
-            dns: free_at(Ipv4Addr::LOCALHOST, 5353, |wanted| {
-                is_free(wanted).filter(|found| UdpSocket::bind(found).is_ok())
-            }),
+            dns,
+            dns_second,
             dns_admin: free(9183),
         }
     }
@@ -107,4 +110,8 @@ fn free_at(
 
 fn is_free(wanted: SocketAddr) -> Option<SocketAddr> {
     TcpListener::bind(wanted).and_then(|listener| listener.local_addr()).ok()
+}
+
+fn is_free_for_datagrams(wanted: SocketAddr) -> Option<SocketAddr> {
+    is_free(wanted).filter(|found| UdpSocket::bind(found).is_ok())
 }

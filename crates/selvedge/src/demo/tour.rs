@@ -70,6 +70,8 @@ fn names(ports: &Ports, folder: &Path, pids: &[u32]) -> String {
     let pid = pids.first().copied().unwrap_or_default();
     format!(
         "Where clients are sent; a customer's name is a CNAME to shop.cdn.test:\n\n{lines}\
+         \x20 {dig} +dnssec shop.cdn.test    # with its signature\n\
+         \x20 selvedge dnssec --config {folder}/dns.toml ds    # for the zone above\n\
          \x20 selvedge explain dns shop.cdn.test --client {client} --admin {admin}\n\
          \x20 kill -9 {pid}    # the edge in the us is gone: soon dig says so\n\
          \x20 selvedge edge --config {folder}/{part}.toml    # back, with its clients by and by\n\n\
