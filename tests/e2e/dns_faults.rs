@@ -6,6 +6,7 @@ use selvedge_tests::dns::{Perf, Query, Stream, Udp, addresses, addresses_for, ki
 use selvedge_tests::node::{Reload, binary};
 use selvedge_tests::tools::{free_port, run};
 use selvedge_tests::{Node, NodeConfig, eventually};
+use std::time::Instant;
 
 const NAME: &str = "shop.cdn.test";
 /// What clients ask for under load.
@@ -65,24 +66,46 @@ fn a_broken_zone_is_refused_whole_and_the_old_one_goes_on() {
     assert_eq!(ask(NAME), EU);
 }
 
-/// Configurations, zones and maps change as fast as they can while clients ask.
+/// Configurations, zones and maps change as fast as they can while clients ask. `cargo xtask
+/// reloads` has it done a thousand times and prints the figures.
 #[test]
 fn no_query_is_lost_while_everything_is_read_again_and_again() {
-    let server = Node::dns(&placed().set("node", "workers", 1));
-    let mut load = Perf::start(at(&server), NAMES, 1000, 4);
-    let mut reloads = 0;
-    while load.is_running() {
-        let serial = format!("hostmaster {}", 8 + reloads);
-        let zone = ZONE.replace("hostmaster 7", &serial);
-        let config = placed().set("node", "workers", 1).file("cdn.zone", zone);
-        assert_eq!(server.reload(&config), Reload::Applied);
-        reloads += 1;
+    let wanted = std::env::var("SELVEDGE_TESTS_RELOADS").ok();
+    let wanted: u32 = wanted.map_or(25, |number| number.parse().expect("a number of reloads"));
+    let config = placed().set("node", "workers", 1).set("dns", "coverage", "near.csv");
+    let changed = |turn: u32| {
+        let serial = format!("hostmaster {}", 8 + turn);
+        let near = format!("203.0.113.{}/32,ap\n", turn % 256);
+        config
+            .clone()
+            .file("cdn.zone", ZONE.replace("hostmaster 7", &serial))
+            .file("near.csv", near)
+            .file("clients.mmdb", fixture("clients.mmdb"))
+    };
+    let server = Node::dns(&changed(0));
+    let serial = || Udp::to(at(&server)).ask(&Query::new("cdn.test", kind::SOA)).answer.len();
+    let mut load = Perf::start(at(&server), NAMES, 1000, 3600);
+    assert!(eventually(|| server.metrics().sum("selvedge_dns_queries_total", &[]) > 100.0));
+    assert_eq!(server.reload(&changed(1)), Reload::Applied);
+    let (begun, rss_before) = (Instant::now(), server.rss_bytes());
+    for turn in 2..=wanted {
+        assert_eq!(server.reload(&changed(turn)), Reload::Applied);
+        assert_eq!(serial(), 1, "{turn}");
     }
-    let counts = load.finish();
-    assert!(reloads >= 20, "{reloads} reloads");
-    assert!(counts.sent >= 500, "{counts:?}");
-    assert_eq!((counts.lost, counts.completed, counts.noerror), (0, counts.sent, counts.sent));
-    assert_eq!(server.metrics().value("selvedge_config_reloads_total"), f64::from(reloads));
+    let (took, rss) = (begun.elapsed().as_secs_f64(), server.rss_bytes());
+    assert!(load.is_running(), "it asked all the time");
+    let counts = load.stop();
+    println!(
+        "{wanted} reloads in {took:.1} s, {counts:?}, resident {} KiB after the first and {} KiB \
+         after the last",
+        rss_before >> 10,
+        rss >> 10,
+    );
+    assert!(counts.sent >= 200, "{counts:?}");
+    assert_eq!((counts.lost, counts.noerror), (0, counts.completed), "{counts:?}");
+    assert_eq!(counts.completed + counts.interrupted, counts.sent, "{counts:?}");
+    assert!(rss < rss_before + (32 << 20), "{rss_before} {rss}");
+    assert_eq!(server.metrics().value("selvedge_config_reloads_total"), f64::from(wanted));
     assert_eq!(came_to(&server, "malformed"), 0);
 }
 

@@ -16,6 +16,7 @@ mod node;
 mod packages;
 mod process;
 mod ready;
+mod reloads;
 mod sim;
 mod tidy;
 
@@ -56,6 +57,8 @@ enum Command {
     /// Prints the seed; the same seed makes the same requests, kills and damage. Exit code 1 and
     /// the URL when an answer was wrong.
     Crash(crash::Options),
+    /// Reload a DNS server a thousand times under load, and lose no query.
+    Reloads(reloads::Options),
     /// Fuzz what reads foreign bytes: packets, zone files, maps. Needs a nightly toolchain.
     Fuzz(fuzz::Options),
     /// Measure against other servers; without a name, list what can be measured.
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
             Command::Conformance(options) => conformance::run(&options),
             Command::Api(options) => api::run(&options),
             Command::Crash(options) => crash::run(&options),
+            Command::Reloads(options) => reloads::run(&options),
             Command::Fuzz(options) => fuzz::run(&options),
             Command::Bench(options) => bench::run(&options),
             Command::Sim(options) => sim::run(&options),

@@ -1,6 +1,7 @@
 //! dig, kdig and dnsperf as clients, and what they print in a form that a test can look at.
 
 use crate::tools::{Output, run};
+use rustix::process::{Pid, Signal, kill_process};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
@@ -114,6 +115,8 @@ pub struct PerfCounts {
     pub completed: u64,
     /// Queries that were not.
     pub lost: u64,
+    /// Queries that had no answer yet when it was told to stop.
+    pub interrupted: u64,
     /// Answers that say NOERROR.
     pub noerror: u64,
 }
@@ -145,6 +148,17 @@ impl Perf {
         matches!(status, Some(Ok(None)))
     }
 
+    /// Has it stop asking, and gives what it counted.
+    #[must_use]
+    #[track_caller]
+    pub fn stop(self) -> PerfCounts {
+        if let Some(child) = &self.child {
+            // It may have ended by itself.
+            let _ = kill_process(Pid::from_child(child), Signal::INT);
+        }
+        self.finish()
+    }
+
     /// Waits for its end.
     #[must_use]
     #[track_caller]
@@ -161,6 +175,7 @@ impl Perf {
             sent: number("Queries sent:"),
             completed: number("Queries completed:"),
             lost: number("Queries lost:"),
+            interrupted: number("Queries interrupted:"),
             noerror: number("NOERROR "),
         }
     }
