@@ -49,7 +49,9 @@ pub struct SignatureLimits {
     /// Seconds that a signature is good for; made anew after half of them, a little earlier or
     /// later each, so that not all are at once.
     pub validity_s: u32,
-    /// Seconds before it is made that it begins to be good: for clocks that are behind.
+    /// Seconds before it is made that it begins to be good: for clocks that are behind, and for our
+    /// own that may be ahead. One of which less than half is left after our clock stepped back is
+    /// made anew.
     pub skew_s: u32,
 }
 
@@ -89,7 +91,7 @@ impl Default for SignatureLimits {
             unproven_per_second: 2_000,
             proven_per_second: 5_000,
             validity_s: 7 * 86_400,
-            skew_s: 3_600,
+            skew_s: 7_200,
         }
     }
 }
@@ -137,8 +139,9 @@ impl Signatures {
         now: u32,
     ) -> Option<Signature> {
         let hash = self.hash(key, owner, records);
-        let kept = self.kept.get(&hash).filter(|kept| kept.is_good(now));
+        let kept = self.kept.get(&hash).filter(|kept| kept.is_good(now, 0));
         if let Some(kept) = kept
+            && kept.is_good(now, self.limits.skew_s / 2)
             && now < kept.refresh_at
         {
             return Some(kept);
@@ -266,8 +269,9 @@ pub(super) fn head(
 }
 
 impl Signature {
-    fn is_good(&self, now: u32) -> bool {
-        self.inception <= now && now < self.expiration
+    /// Whether it is good now, and was that long ago.
+    fn is_good(&self, now: u32, margin_s: u32) -> bool {
+        self.inception.saturating_add(margin_s) <= now && now < self.expiration
     }
 }
 
@@ -310,14 +314,33 @@ mod tests {
         let rig = Rig::new(|_| {});
         let at = |now| rig.sign(Data::One(b"abcd"), Purse::Standing, now).expect("budget");
         let first = at(NOW);
-        assert_eq!(first.inception, NOW - 3_600);
+        assert_eq!(first.inception, NOW - 7_200);
         assert!((NOW + 6 * DAY..=NOW + 7 * DAY).contains(&first.expiration));
         assert_eq!(at(NOW + 2 * DAY).bytes, first.bytes);
         assert_eq!(rig.signatures.made(), 1);
         assert!(at(NOW + 4 * DAY).inception > NOW);
         // A clock that went back finds none that is good yet.
-        assert_eq!(at(NOW).inception, NOW - 3_600);
+        assert_eq!(at(NOW).inception, NOW - 7_200);
         assert_eq!((rig.signatures.made(), rig.signatures.kept()), (3, 1));
+    }
+
+    /// Ours may be an hour wrong either way, and steps between that; the clocks of those who check
+    /// may be half an hour wrong.
+    #[test]
+    fn a_clock_that_steps_by_an_hour_makes_and_keeps_none_that_is_not_good() {
+        const HOUR: u32 = 3_600;
+        let turns = [0, 1, 0, -1, 0, -1, 1, -1, 1, 1, 0];
+        for turn in 0..turns.len() {
+            let rig = Rig::new(|_| {});
+            for (n, step) in turns[turn..].iter().chain(&turns[..turn]).enumerate() {
+                let now = NOW + 600 * n as u32;
+                let ours = now.saturating_add_signed(step * HOUR as i32);
+                let signature = rig.sign(Data::One(b"abcd"), Purse::Standing, ours);
+                let signature = signature.expect("budget");
+                let (from, to) = (signature.inception, signature.expiration);
+                assert!(from + HOUR / 2 <= now && now + 2 * DAY < to, "{turn} {n}: {from} {to}");
+            }
+        }
     }
 
     #[test]
