@@ -4,6 +4,7 @@ use crate::dns_support::{
     FakeEdge, answers, at, bare, is_in_state, opinion, site, thinks, watchful, with_edge,
 };
 use selvedge_tests::dns::{Query, Udp, addresses, kind};
+use selvedge_tests::node::Reload;
 use selvedge_tests::{Node, NodeConfig, Origin, eventually};
 use std::net::Ipv4Addr;
 
@@ -111,6 +112,26 @@ fn a_region_without_nodes_that_are_up_is_taken_over_by_the_next() {
     answers(&rig.server, NAME, &["198.18.2.1"]);
     rig.eu[1].is_idle();
     is_in_state(&rig.server, NAME, "eu-2", "up");
+}
+
+/// For as long as is configured; then where operators say, and back as soon as a node is up.
+#[test]
+fn when_no_node_has_been_up_for_long_the_fallback_is_answered() {
+    let fallback = |config: NodeConfig| {
+        config.set("health", "fallback", vec!["192.0.2.80"]).set("health", "last_good", "0s")
+    };
+    let rig = Rig::start(fallback);
+    let edges = [&rig.eu[0], &rig.eu[1], &rig.us];
+    edges.into_iter().for_each(FakeEdge::is_ill);
+    answers(&rig.server, NAME, &["192.0.2.80"]);
+    let config = fallback(rig_config(&rig.eu, &rig.us)).set("health", "last_good", "1h");
+    assert_eq!(rig.server.reload(&config), Reload::Applied);
+    answers(&rig.server, NAME, &["198.18.1.1", "198.18.1.2"]);
+    assert_eq!(rig.server.reload(&fallback(rig_config(&rig.eu, &rig.us))), Reload::Applied);
+    answers(&rig.server, NAME, &["192.0.2.80"]);
+    edges.into_iter().for_each(FakeEdge::is_idle);
+    // All at once: nobody begins with a small share.
+    answers(&rig.server, NAME, &["198.18.1.1", "198.18.1.2"]);
 }
 
 /// Nobody is up: those who were up last are answered, never nothing. A server that sees nobody is

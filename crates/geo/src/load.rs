@@ -126,6 +126,20 @@ impl Default for Law {
 }
 
 impl Law {
+    /// The same for resolvers that keep answers as long as these sites say, each in seconds. Which
+    /// of them causes how much load is not known: it is the middle in proportion, since the law is
+    /// steady where a site is so many times above or below. Resolvers keep nothing for less than a
+    /// few seconds, or for ever.
+    pub fn for_sites(self, ttls_s: impl IntoIterator<Item = u32>) -> Self {
+        let sane = |ttl_s: u32| f64::from(ttl_s).clamp(TTL_MIN_S, TTL_MAX_S).ln();
+        let (sum, count) = ttls_s
+            .into_iter()
+            .map(sane)
+            .fold((0.0, 0_u32), |(sum, count), it| (sum + it, count + 1));
+        let ttl_s = if count > 0 { (sum / f64::from(count)).exp() } else { self.ttl_s };
+        Self { ttl_s, ..self }
+    }
+
     /// The time constant of taking a share back, in seconds.
     pub fn recover_s(&self) -> f64 {
         self.recover_ttls * self.ttl_s
@@ -141,6 +155,10 @@ impl Law {
         1.0 - (-seconds / time_constant_s.max(0.1)).exp()
     }
 }
+
+/// What is believed of times to live, at least and at most.
+const TTL_MIN_S: f64 = 5.0;
+const TTL_MAX_S: f64 = 600.0;
 
 /// The load of a node over time, and the share that follows.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -169,10 +187,16 @@ impl NodeLoad {
         self.disk = sane(load.disk);
     }
 
-    /// It serves again: its cache is cold or at least old, so its share grows from a little.
+    /// It serves again beside others: its cache is cold or at least old, so its share grows from a
+    /// little.
     pub fn rejoin(&mut self) {
+        self.restart();
         (self.share, self.effect) = (REJOIN_SHARE, REJOIN_SHARE);
-        (self.traffic, self.overloaded) = (None, false);
+    }
+
+    /// It serves again where nobody else does for long: it has all that comes.
+    pub fn restart(&mut self) {
+        *self = Self { disk: self.disk, ..Self::default() };
     }
 
     /// The averaged utilisation by clients; `None` before the first report.
@@ -271,9 +295,36 @@ mod tests {
         assert_eq!((load.traffic(), load.worst()), (0.6, 0.9));
     }
 
-    /// Steps nodes whose load follows their effective shares with the delay of a TTL.
+    #[test]
+    fn the_law_believes_the_times_to_live_of_the_sites() {
+        let ttl_s = |ttls: &[u32]| Law::default().for_sites(ttls.iter().copied()).ttl_s.round();
+        assert_eq!(ttl_s(&[]), 30.0);
+        assert_eq!(ttl_s(&[60, 60]), 60.0);
+        assert_eq!(ttl_s(&[10, 90]), 30.0, "three times above and below");
+        assert_eq!((ttl_s(&[1]), ttl_s(&[86_400])), (5.0, 600.0));
+    }
+
+    #[test]
+    fn a_busy_node_does_not_swing_whatever_the_time_to_live_is() {
+        for ttl_s in [1, 5, 60, 300, 600] {
+            let law = Law::default().for_sites([ttl_s]);
+            let seconds = (law.ttl_s * 30.0) as usize;
+            let shares = run_by(&law, &[1.1, 0.5, 0.5, 0.5, 0.5], seconds);
+            let last = shares[seconds / 2..].iter().map(|shares| shares[0]);
+            let (least, most) = last.fold((1.0, 0.0), |(least, most), share| {
+                (f64::min(least, share), f64::max(most, share))
+            });
+            assert!(most - least < 0.04, "{ttl_s}: {least} {most}");
+            assert!((0.55..0.9).contains(&least), "{ttl_s}: {least}");
+        }
+    }
+
     fn run(demands: &[f64], seconds: usize) -> Vec<Vec<f64>> {
-        let law = Law::default();
+        run_by(&Law::default(), demands, seconds)
+    }
+
+    /// Steps nodes whose load follows their effective shares with the delay of a TTL.
+    fn run_by(law: &Law, demands: &[f64], seconds: usize) -> Vec<Vec<f64>> {
         let mut nodes = vec![NodeLoad::default(); demands.len()];
         let mut real = vec![1.0; demands.len()];
         let mut shares = Vec::new();
@@ -281,10 +332,10 @@ mod tests {
             let mean = real.iter().sum::<f64>() / real.len() as f64;
             for ((node, real), demand) in nodes.iter_mut().zip(&mut real).zip(demands) {
                 *real += (node.share - *real) / (law.ttl_s * 0.6);
-                node.report(&traffic(demand * *real / mean), 1.0, &law);
+                node.report(&traffic(demand * *real / mean), 1.0, law);
             }
             let mut list: Vec<_> = nodes.iter_mut().collect();
-            step_nodes(&mut list, 1.0, &LIMITS, &law);
+            step_nodes(&mut list, 1.0, &LIMITS, law);
             shares.push(nodes.iter().map(|node| node.share).collect());
         }
         shares

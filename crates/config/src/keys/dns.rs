@@ -128,8 +128,13 @@ section! {
         "Load from which on it is sent nothing new.",
         "Unless all others are as busy. In between its share falls evenly.";
 
+    last_good: Duration = duration("0s", "7d"), (= "1h"), Reload,
+        "How long the nodes of a region that were up last are answered when none is up any more.",
+        "Then `fallback`, where there is one. Monitors that see nothing up may be the ones that \
+         are cut off: clients may still reach what they do not.";
+
     fallback: Vec<IpAddr> = list(&Kind::Ip, 64), (= []), Reload,
-        "Addresses that are answered when no node has been up for an hour.",
+        "Addresses that are answered when no node has been up for `last_good`.",
         "Until then, and without them, the nodes that were up last are answered: an answer is \
          never empty.";
 }

@@ -13,7 +13,7 @@ use selvedge_geo::config::{Config as GeoConfig, Families, NodeConfig, SiteConfig
 use selvedge_geo::coverage::Coverage;
 use selvedge_geo::hash::HashKey;
 use selvedge_geo::health::Thresholds;
-use selvedge_geo::load::Limits;
+use selvedge_geo::load::{Law, Limits};
 use selvedge_geo::places::{Coordinates, Places};
 use selvedge_geo::ranking::RulesConfig;
 use selvedge_geo::regions::{RegionConfig, Regions};
@@ -27,8 +27,6 @@ use std::time::SystemTime;
 const MAP_BYTES_MAX: u64 = 1 << 30;
 /// The largest file of a secret.
 const SECRET_BYTES_MAX: u64 = 4096;
-/// How long nodes that were up last are named when none is.
-const LAST_GOOD_S: f64 = 3600.0;
 /// What nodes speak over TLS.
 const PROTOCOLS: [&str; 2] = ["h2", "http/1.1"];
 
@@ -140,6 +138,7 @@ impl Material {
             rules.asn.extend(region.operators.iter().map(|it| (*it as u32, name())));
         }
         let (soft, hard) = (config.health.load_soft, config.health.load_hard);
+        let law = Law::default().for_sites(sites.iter().map(|site| site.ttl_s));
         GeoConfig {
             regions,
             default_region,
@@ -148,8 +147,8 @@ impl Material {
             sites,
             limits: Limits { soft, hard },
             key: hash_key(config),
-            last_good_s: LAST_GOOD_S,
-            ..GeoConfig::default()
+            last_good_s: config.health.last_good.as_secs_f64(),
+            law,
         }
     }
 
