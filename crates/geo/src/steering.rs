@@ -21,6 +21,9 @@ pub struct Observed<'a> {
     pub loads: &'a [Option<Load>],
     /// What operators want of the nodes; online where nothing is said.
     pub intents: &'a [Intent],
+    /// Which nodes run, whether they are up or not: those that run all along while they are not up
+    /// keep what they have stored.
+    pub running: &'a [bool],
 }
 
 /// See the module.
@@ -37,8 +40,28 @@ pub struct Steering {
 struct NodeState {
     load: NodeLoad,
     seen_up: Option<bool>,
-    /// Whether answers named it; unknown before the first step.
-    served: Option<bool>,
+    serving: Serving,
+}
+
+/// What a node has stored.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Store {
+    /// Nothing, or what is old.
+    Cold,
+    /// What it had.
+    Warm,
+}
+
+/// Whether answers name a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Serving {
+    /// Before the first step.
+    #[default]
+    Unasked,
+    /// They did not at the last step.
+    No(Store),
+    /// They do, since then; one that did at the first step has for ever.
+    Since(f64),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -115,13 +138,9 @@ impl Steering {
                 node.load.report(load, seconds, &atlas.law);
             }
             let intent = observed.intents.get(index).copied().unwrap_or_default();
-            let state = State::of(intent, node.seen_up, node.load.is_overloaded());
-            if state.serves() && node.served == Some(false) {
-                node.load.rejoin();
-            }
-            node.served = Some(state.serves());
-            states.push(state);
+            states.push(State::of(intent, node.seen_up, node.load.is_overloaded()));
         }
+        self.join(&states, observed.running, now_s);
         let mut regions = Vec::with_capacity(self.regions.len());
         let mut loads = Vec::with_capacity(self.regions.len());
         for region in 0..self.regions.len() {
@@ -147,6 +166,40 @@ impl Steering {
             })
             .collect();
         World::new(atlas, shares, regions, nodes)
+    }
+
+    /// Who serves again begins with little, and those of its region that serve already have the
+    /// rest. Not so one that ran all along and only was not up, as one that had lost control. And
+    /// when none of them has served for longer than resolvers keep answers, they are as new as it
+    /// is: where all were away, those that come back one after the other share alike.
+    fn join(&mut self, states: &[State], running: &[bool], now_s: f64) {
+        let Self { atlas, nodes, .. } = self;
+        for list in &atlas.nodes_by_region {
+            let is_settled = |&node: &u16| {
+                let serving = nodes[usize::from(node)].serving;
+                let since = matches!(serving, Serving::Since(at) if now_s - at > atlas.law.ttl_s);
+                since && states[usize::from(node)].serves()
+            };
+            let is_manned = list.iter().any(is_settled);
+            for &node in list {
+                let runs = running.get(usize::from(node)).copied().unwrap_or_default();
+                let (node, state) = (&mut nodes[usize::from(node)], states[usize::from(node)]);
+                let before = node.serving;
+                let is_warm = runs && state == State::Down && before != Serving::No(Store::Cold);
+                node.serving = match before {
+                    _ if !state.serves() && is_warm => Serving::No(Store::Warm),
+                    _ if !state.serves() => Serving::No(Store::Cold),
+                    Serving::Unasked => Serving::Since(f64::NEG_INFINITY),
+                    Serving::No(_) => Serving::Since(now_s),
+                    Serving::Since(_) => before,
+                };
+                match before {
+                    Serving::No(Store::Cold) if state.serves() && is_manned => node.load.rejoin(),
+                    Serving::No(_) if state.serves() => node.load.restart(),
+                    _ => {}
+                }
+            }
+        }
     }
 
     fn step_region(

@@ -196,6 +196,46 @@ fn a_node_that_comes_back_starts_with_little_and_gets_all_in_time() {
     assert_eq!(shares.last(), Some(&1.0));
 }
 
+/// All of a region were away, and come back at different moments.
+#[test]
+fn the_first_to_come_back_has_all_and_the_next_share_alike() {
+    let mut steering = Steering::new(atlas(&config()));
+    let mut shares = |now_s: f64, up: usize| {
+        // Elsewhere somebody is up all the time: the monitors are not blind.
+        let votes = vec![(0..15).map(|node| Some(node < up || node >= 5)).collect::<Vec<_>>()];
+        let world = steering.step(now_s, &Observed { votes: &votes, ..Observed::default() });
+        (0..up).map(|node| world.node(node).expect("a node").share).collect::<Vec<_>>()
+    };
+    assert_eq!(shares(0.0, 5), [1.0; 5]);
+    assert_eq!(shares(1.0, 0), [0.0; 0]);
+    assert_eq!(shares(2.0, 1), [1.0], "nobody else is up");
+    assert_eq!(shares(5.0, 3), [1.0; 3], "who was first is as new as they are");
+    let later = shares(40.0, 4);
+    assert!(later[..3] == [1.0; 3] && later[3] < 0.2, "{later:?}");
+}
+
+#[test]
+fn one_that_ran_all_along_comes_back_with_what_it_had() {
+    let mut steering = Steering::new(atlas(&config()));
+    let mut share = |now_s: f64, is_up: bool, runs: bool, intent: Intent| {
+        let votes = vec![(0..15).map(|node| Some(node != 0 || is_up)).collect::<Vec<_>>()];
+        let (running, intents) = ([runs], [intent]);
+        let observed =
+            Observed { votes: &votes, running: &running, intents: &intents, ..Default::default() };
+        steering.step(now_s, &observed).node(0).expect("a node").share
+    };
+    share(0.0, true, true, Intent::Online);
+    share(1.0, false, true, Intent::Online);
+    share(2.0, false, true, Intent::Online);
+    assert_eq!(share(3.0, true, true, Intent::Online), 1.0);
+    for runs in [true, false, true] {
+        share(4.0, false, runs, Intent::Online);
+    }
+    assert!(share(5.0, true, true, Intent::Online) < 0.2, "it was gone for a moment");
+    share(6.0, true, true, Intent::Draining);
+    assert!(share(7.0, true, true, Intent::Online) < 0.2, "what it has may be old");
+}
+
 /// A world in which Frankfurt is too busy for long.
 fn busy() -> World {
     let mut steering = Steering::new(atlas(&config()));

@@ -59,7 +59,8 @@ struct Inner {
 struct Heard {
     /// Whether it takes traffic.
     ready: Tally,
-    /// Whether it answers at all: it counts when no node is ready, as without control.
+    /// Whether it serves at all: it counts when no node is ready, as without control, and for what
+    /// it has stored when it is ready again.
     alive: Tally,
     load: Load,
     load_at_ms: Option<u64>,
@@ -172,7 +173,10 @@ impl Helm {
             wanted => wanted,
         };
         let intents: Vec<Intent> = inner.nodes.iter().map(intent).collect();
-        let observed = Observed { votes: &votes, loads: &loads, intents: &intents };
+        let runs = |node: &NodeAsked| heard(node).is_some_and(|it| it.alive.up() == Some(true));
+        let running: Vec<bool> = inner.nodes.iter().map(runs).collect();
+        let observed =
+            Observed { votes: &votes, loads: &loads, intents: &intents, running: &running };
         let world = inner.steering.step(now_ms as f64 / 1000.0, &observed);
         drop(inner);
         self.ground.set_world(Arc::new(world));

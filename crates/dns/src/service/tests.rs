@@ -197,6 +197,38 @@ fn without_control_the_nodes_that_still_serve_are_up() {
     assert!(rig.addresses().contains(&1));
 }
 
+/// Control is gone for a day; in the middle of it every node is dead for two hours, which is longer
+/// than those that were up last are known for. Then control is back, for one node after the other.
+#[test]
+fn a_day_without_control_is_answered_all_day() {
+    // The same client asks all day, and it is over at once.
+    let mut rig = Rig::with(RateLimits { answers_per_second: 0, ..RateLimits::default() });
+    let both = |rig: &Rig, vitals: Option<&Vitals>| {
+        ["edge-1", "edge-2"].into_iter().for_each(|name| rig.probe(name, vitals));
+    };
+    both(&rig, Some(&vitals(None)));
+    rig.step();
+    let minutes = 24 * 60;
+    for minute in 0..minutes {
+        let is_dead = (600..720).contains(&minute);
+        let lost = vitals(Some("control-lost"));
+        rig.now_ms += 60_000 - 1_000;
+        both(&rig, if is_dead { None } else { Some(&lost) });
+        rig.step();
+        assert_eq!(rig.addresses(), [1, 2], "minute {minute}");
+    }
+    assert_eq!(rig.count("dns_queries", "site"), minutes);
+    rig.probe("edge-2", Some(&vitals(None)));
+    rig.probe("edge-2", Some(&vitals(None)));
+    rig.step();
+    assert_eq!(rig.addresses(), [2], "it has all, and at once");
+    for _ in 0..2 {
+        both(&rig, Some(&vitals(None)));
+    }
+    rig.step();
+    assert_eq!(rig.addresses(), [1, 2]);
+}
+
 #[test]
 fn a_node_is_down_when_most_of_those_that_see_say_so() {
     let mut rig = Rig::new();
