@@ -2,6 +2,7 @@
 
 use crate::dns_support::{answers, appears, at, bare, is_in_state, watchful};
 use selvedge_tests::api::Api;
+use selvedge_tests::clock::FakeClock;
 use selvedge_tests::dns::{Query, Udp, addresses, kind};
 use selvedge_tests::tools::free_port;
 use selvedge_tests::{Node, NodeConfig, Origin, eventually};
@@ -117,7 +118,8 @@ fn sites_and_nodes_of_control_are_answered_and_leave_with_it_saying_so() {
     answers(&rig.server, "quick.cdn.test", &["198.18.1.2"]);
 }
 
-/// Control is killed and stays away, and the DNS server is killed too: it answers what it knew.
+/// Control is killed and stays away, and the DNS server is killed too, and started again a day
+/// later: it answers what it knew.
 #[test]
 fn a_server_that_starts_without_control_answers_what_it_knew() {
     let mut rig = Rig::start();
@@ -136,7 +138,9 @@ fn a_server_that_starts_without_control_answers_what_it_knew() {
     assert!(!addresses(at(&rig.server), NAME).is_empty());
     assert!(eventually(|| rig.server.admin_get("/readyz").status == 503));
     rig.server.kill();
-    rig.server = Node::dns(&rig.config);
+    let tomorrow = FakeClock::right();
+    tomorrow.step_to(86_400);
+    rig.server = Node::dns_by_clock(&rig.config, &tomorrow);
     answers(&rig.server, NAME, &["198.18.1.1", "198.18.1.2"]);
     rig.edges[0].kill();
     answers(&rig.server, NAME, &["198.18.1.2"]);

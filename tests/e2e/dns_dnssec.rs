@@ -13,7 +13,7 @@ const ZONE: &str = "$TTL 300\n@ SOA ns1 admin 1 3600 600 86400 60\n@ NS ns1\n@ T
     ns1 A 192.0.2.53\nwww CNAME shop\n*.wild A 192.0.2.99\na.ent A 192.0.2.98\n";
 
 /// The same sites in a zone that is signed.
-fn signed(config: NodeConfig, algorithm: &str) -> NodeConfig {
+pub(crate) fn signed(config: NodeConfig, algorithm: &str) -> NodeConfig {
     config.set("dns", "keys", "keys").file("signed.zone", ZONE).table(
         "zone",
         json!({
@@ -29,7 +29,7 @@ fn dnssec(server: &Node, args: &[&str]) -> Output {
 }
 
 /// Asks delv, which trusts the key of the zone and nothing else.
-fn validated(server: &Node, question: &str) -> String {
+pub(crate) fn validated(server: &Node, question: &str) -> String {
     let key = dnssec(server, &["dnskey"]).stdout;
     let words: Vec<&str> = key.split_whitespace().collect();
     let [zone, _, _, flags, protocol, algorithm, public @ ..] = &words[..] else {

@@ -14,6 +14,7 @@ mod crash;
 mod cutting;
 mod disk;
 mod dns_answers;
+mod dns_clock;
 mod dns_control;
 mod dns_dnssec;
 mod dns_faults;

@@ -7,6 +7,7 @@
 pub mod answer;
 pub mod api;
 pub mod client;
+pub mod clock;
 pub mod config;
 pub mod control;
 pub mod crash;

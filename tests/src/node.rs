@@ -2,6 +2,7 @@
 //! asserts that it has not panicked, whatever the test was about.
 
 use crate::client;
+use crate::clock::FakeClock;
 use crate::config::NodeConfig;
 use crate::log::Lines;
 use crate::metrics::Metrics;
@@ -78,6 +79,15 @@ impl Node {
         Self::start("dns", config, None)
     }
 
+    /// Starts a DNS server whose clock is another one.
+    #[must_use]
+    #[track_caller]
+    pub fn dns_by_clock(config: &NodeConfig, clock: &FakeClock) -> Self {
+        let mut node = Self::spawn_with("dns", config, &clock.variables());
+        node.await_ready();
+        node
+    }
+
     /// Starts a DNS server and does not wait for anything.
     #[must_use]
     #[track_caller]
@@ -113,6 +123,11 @@ impl Node {
 
     #[track_caller]
     fn spawn(verb: &str, config: &NodeConfig) -> Self {
+        Self::spawn_with(verb, config, &[])
+    }
+
+    #[track_caller]
+    fn spawn_with(verb: &str, config: &NodeConfig, variables: &[(&str, String)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("node.toml");
         std::fs::write(&file, config.render(folder.path())).expect("the folder can be written");
@@ -121,6 +136,7 @@ impl Node {
             .arg("--config")
             .arg(&file)
             .arg("--die-with-starter")
+            .envs(variables.iter().map(|(name, value)| (*name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -35,6 +35,7 @@ pub(crate) const FOR_TESTS: &[Package] = &[
     package("dnsviz", "dnsviz"),
     package("zonemaster-cli", "zonemaster-cli"),
     package("iproute2", "ip"),
+    package("faketime", "faketime"),
 ];
 
 /// What the benchmarks need.
