@@ -39,6 +39,7 @@ tally! {
         "Connections or requests ended because what came cannot hold a query.";
     idle, "idle_total", "Connections closed because no query came in time.";
     slow, "slow_total", "Connections closed because the client did not take its replies.";
+    panics, "panics_total", "Queries dropped because of a bug of this program.";
     broken, "broken_total", "Connections that failed.";
 }
 

@@ -135,6 +135,7 @@ impl<A: Answer> Inside<A> {
         Tally::add(&self.tally.queries, 1);
         Tally::add(&self.tally.bytes_in, query.len() as u64);
         let mut answer = self.answer.borrow_mut();
+        answer.refresh();
         answer.answer(query, connection.peer(), Transport::Https, &mut reply);
         if reply.is_empty() {
             Tally::add(&self.tally.unanswered, 1);

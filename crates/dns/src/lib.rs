@@ -6,6 +6,7 @@
 //!   the others; whoever sends much and reads nothing is let go.
 //! - Every wait has a limit, and every thread and task ends with a drain.
 
+mod contained;
 mod counters;
 mod doh;
 mod lifetime;
@@ -42,7 +43,7 @@ pub trait Answer: Send + 'static {
     }
 
     /// Looks for what has changed: configuration, zones, health. Called before each batch of
-    /// datagrams, and every tenth of a second where nothing comes and for the other transports.
+    /// queries that came together, and every tenth of a second where nothing comes.
     fn refresh(&mut self) {}
 }
 

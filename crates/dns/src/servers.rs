@@ -12,6 +12,7 @@ use selvedge_net::{
     BindError, Server, StreamServer, StreamSettings, StreamsRunning, Timeouts, Worker,
 };
 
+use crate::contained::Contained;
 use crate::counters::Counters;
 use crate::doh::Door;
 use crate::settings::Settings;
@@ -118,7 +119,10 @@ impl Servers {
         make: impl Fn() -> A + Send + Sync + 'static,
     ) -> Result<Running, StartError> {
         let Self { settings, sockets, streams, https, addresses, counters } = self;
-        let make = Arc::new(make);
+        let make = {
+            let (make, counters) = (Arc::new(make), counters.clone());
+            Arc::new(move || Contained::new(&make, &counters))
+        };
         let ending = Arc::new(AtomicBool::new(false));
         let mut running = Running {
             ending,
@@ -217,8 +221,8 @@ impl Running {
             && self.https.as_ref().is_none_or(selvedge_net::Running::is_finished)
     }
 
-    /// Whether a thread has ended although nobody asked for a drain: it panicked. The kernel gives
-    /// what would have come to it to the others.
+    /// Whether a thread has ended although nobody asked for a drain: it panicked, and not over one
+    /// query. The kernel gives what would have come to it to the others.
     #[must_use]
     pub fn lost_worker(&self) -> bool {
         let is_ending = self.ending.load(Ordering::Acquire);

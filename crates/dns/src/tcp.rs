@@ -103,6 +103,7 @@ impl<A: Answer> Conversations<A> {
         tasks.spawn_background(async move {
             loop {
                 tokio::time::sleep(REFRESH).await;
+                // Nobody may ask for long: what is old must not be kept for that.
                 refreshed.answer.borrow_mut().refresh();
             }
         });
@@ -201,6 +202,8 @@ impl<A: Answer> Conversation<'_, A> {
         let pending = std::mem::take(&mut self.pending);
         let (mut at, mut queries) = (0, 0);
         let mut end = None;
+        // What has changed while this was on its way holds for it.
+        self.shared.answer.borrow_mut().refresh();
         while end.is_none() {
             match next(&pending[at..], self.shared.limits.query_bytes_max) {
                 Ok(Some(query)) => {

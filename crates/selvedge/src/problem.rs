@@ -170,3 +170,15 @@ impl From<BindError> for Problem {
         Self::Bind(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What systemd goes by.
+    #[test]
+    fn a_lost_worker_is_our_bug_and_says_so() {
+        assert_eq!(Problem::WorkerLost.exit_code(), 70);
+        assert_eq!(Problem::WorkerLost.to_string(), "a worker ended by itself: this is a bug");
+    }
+}

@@ -87,8 +87,14 @@ impl Counts {
 impl Figures {
     /// Counts for one more worker.
     pub(crate) fn begin(&self) -> Arc<Counts> {
+        let mut workers = locked(&self.workers);
+        // Those of a worker that began anew are counted on: what was counted stays, and there are
+        // no more of them than two a worker.
+        if let Some(left) = workers.iter().find(|counts| Arc::strong_count(counts) == 1) {
+            return Arc::clone(left);
+        }
         let counts = Arc::new(Counts::default());
-        locked(&self.workers).push(Arc::clone(&counts));
+        workers.push(Arc::clone(&counts));
         counts
     }
 
@@ -134,4 +140,23 @@ impl Figures {
 /// A thread that panicked has left counts that are right.
 fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_that_begin_anew_count_on_and_are_not_more() {
+        let figures = Figures::default();
+        let other = figures.begin();
+        for _ in 0..100 {
+            figures.begin().limited.add();
+        }
+        other.limited.add();
+        assert_eq!(locked(&figures.workers).len(), 2);
+        let mut sum = 0;
+        figures.each(&mut |it| sum += if it.name == "dns_limited" { it.value } else { 0 });
+        assert_eq!(sum, 101);
+    }
 }

@@ -87,10 +87,33 @@ fn a_drain_answers_what_has_come_and_ends_the_threads() {
     drop(UdpSocket::bind(address).expect("a free port"));
 }
 
+/// By all transports; the threads go on, and nothing of the reply that was begun is sent.
+#[test]
+fn a_query_that_panics_is_dropped_alone() {
+    let rig = Rig::start(Settings::default());
+    let client = udp(rig.address());
+    for number in 0..3 {
+        client.send(&query(9, b"P")).expect("room");
+        client.send(&query(number, b"name")).expect("room");
+        assert_eq!(receive(&client), echoed(&query(number, b"name")));
+        let mut peer = rig.connect();
+        assert_eq!(peer.ask(&query(9, b"P")), None, "the connection is closed");
+        assert_eq!(
+            rig.connect().ask(&query(number, b"name")),
+            Some(echoed(&query(number, b"name")))
+        );
+    }
+    for transport in [Transport::Udp, Transport::Tcp] {
+        assert_eq!(rig.counters.sum(transport, |tally| &tally.panics), 3, "{transport:?}");
+    }
+    assert!(!rig.running.lost_worker());
+    assert!(rig.stop());
+}
+
 #[test]
 fn a_lost_thread_is_noticed() {
     let rig = Rig::start(Settings::default());
-    udp(rig.address()).send(&query(0, b"P")).expect("room");
+    udp(rig.address()).send(&query(0, b"L")).expect("room");
     while !rig.running.lost_worker() {
         std::thread::yield_now();
     }

@@ -63,6 +63,22 @@ impl Response {
 }
 
 #[test]
+fn what_has_changed_holds_for_the_next_request() {
+    let (rig, client) = Client::start(Limits::default());
+    let looked = || {
+        let body = client.get(&query(1, b"R")).body;
+        usize::from_be_bytes(*body.last_chunk().expect("a number"))
+    };
+    let mut last = looked();
+    for _ in 0..20 {
+        let now = looked();
+        assert!(now > last);
+        last = now;
+    }
+    assert!(rig.stop());
+}
+
+#[test]
 fn get_and_post_carry_the_same_query() {
     let (rig, client) = Client::start(Limits::default());
     let asked = query(0, b"name");

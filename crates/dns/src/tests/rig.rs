@@ -15,7 +15,10 @@ pub(super) const LONG: Duration = Duration::from_secs(20);
 pub(super) const PART_BYTES: usize = 20_000;
 
 /// Does what the byte behind the header of a query says; mostly it echoes it as a reply.
-pub(super) struct Echo(Arc<AtomicUsize>);
+pub(super) struct Echo {
+    refreshed: Arc<AtomicUsize>,
+    is_lost: bool,
+}
 
 impl Answer for Echo {
     fn answer(&mut self, query: &[u8], _: SocketAddr, _: Transport, out: &mut Vec<u8>) {
@@ -28,7 +31,17 @@ impl Answer for Echo {
         match query.get(12) {
             Some(b'B') => out.resize(usize::from(query[13]) * 256 + usize::from(query[14]), 7),
             Some(b'D') => out.extend_from_slice(&reply(&[300, 77], None)),
-            Some(b'P') => panic!("this worker is lost on purpose"),
+            // How often it has looked for what has changed.
+            Some(b'R') => {
+                out.extend_from_slice(&query[..12]);
+                out[2] |= 0x80;
+                out.extend_from_slice(&self.refreshed.load(Ordering::Relaxed).to_be_bytes());
+            }
+            Some(b'P') => {
+                out.extend_from_slice(b"half a reply");
+                panic!("this query is dropped on purpose")
+            }
+            Some(b'L') => self.is_lost = true,
             _ => {
                 out.extend_from_slice(query);
                 out[2] |= 0x80;
@@ -43,7 +56,8 @@ impl Answer for Echo {
     }
 
     fn refresh(&mut self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        assert!(!self.is_lost, "this worker is lost on purpose");
+        self.refreshed.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -94,7 +108,9 @@ impl Rig {
         let refreshed = Arc::<AtomicUsize>::default();
         let shared = refreshed.clone();
         let servers = Servers::bind(settings).expect("loopback can be bound");
-        let running = servers.run(move || Echo(shared.clone())).expect("threads");
+        let running = servers
+            .run(move || Echo { refreshed: shared.clone(), is_lost: false })
+            .expect("threads");
         Self { counters: running.counters().clone(), running, refreshed }
     }
 

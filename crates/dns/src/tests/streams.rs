@@ -30,6 +30,24 @@ fn pipelined_queries_are_answered_in_the_order_of_their_arrival() {
     assert!(rig.stop());
 }
 
+/// As over UDP: not up to a tenth of a second later.
+#[test]
+fn what_has_changed_holds_for_the_next_query() {
+    let rig = Rig::start(Settings::default());
+    let mut peer = rig.connect();
+    let mut looked = || {
+        let reply = peer.ask(&query(1, b"R")).expect("a reply");
+        usize::from_be_bytes(*reply.last_chunk().expect("a number"))
+    };
+    let mut last = looked();
+    for _ in 0..20 {
+        let now = looked();
+        assert!(now > last);
+        last = now;
+    }
+    assert!(rig.stop());
+}
+
 #[test]
 fn a_query_may_come_in_any_two_parts_and_byte_by_byte() {
     let rig = Rig::start(Settings::default());
