@@ -57,6 +57,8 @@ fn a_broken_zone_is_refused_whole_and_the_old_one_goes_on() {
     assert_eq!(ask("www.cdn.test"), ["192.0.2.1"]);
     assert_eq!(ask("ns1.cdn.test"), ["192.0.2.53"], "nothing of the new one");
     assert_eq!(server.metrics().value("selvedge_config_reloads_refused_total"), 1.0);
+    assert_eq!(files_refused(&server, "zones"), 1.0);
+    assert_eq!(files_refused(&server, "maps"), 0.0);
     assert_eq!(server.reload(&config().file("cdn.zone", good)), Reload::Applied);
     assert!(eventually(|| ask("www.cdn.test") == ["192.0.2.9"]));
     assert_eq!(server.metrics().value("selvedge_config_reloads_total"), 1.0);
@@ -64,6 +66,12 @@ fn a_broken_zone_is_refused_whole_and_the_old_one_goes_on() {
     let Reload::Refused(why) = server.reload(&moved) else { panic!("it needs a restart") };
     assert!(why.contains("dns.listen"), "{why}");
     assert_eq!(ask(NAME), EU);
+}
+
+/// How often files of a kind were refused.
+pub(crate) fn files_refused(server: &Node, kind: &str) -> f64 {
+    let label = format!("kind=\"{kind}\"");
+    server.metrics().sum("selvedge_dns_files_refused_total", &[&label])
 }
 
 /// Configurations, zones and maps change as fast as they can while clients ask. `cargo xtask

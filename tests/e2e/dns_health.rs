@@ -114,6 +114,32 @@ fn a_region_without_nodes_that_are_up_is_taken_over_by_the_next() {
     is_in_state(&rig.server, NAME, "eu-2", "up");
 }
 
+/// Each node is in one state, and all states are told of each region.
+#[test]
+fn nodes_are_counted_by_their_states() {
+    let rig = Rig::start(|config| config);
+    let counted = |region: &str, state: &str, wanted: f64| {
+        let labels = [format!("region=\"{region}\""), format!("state=\"{state}\"")];
+        let [region, state] = [&*labels[0], &*labels[1]];
+        let nodes = || rig.server.metrics().sum("selvedge_dns_nodes", &[region, state]);
+        assert!(eventually(|| nodes() == wanted), "{region} {state}: {}", nodes());
+    };
+    counted("eu", "up", 2.0);
+    counted("us", "up", 1.0);
+    counted("ap", "up", 0.0);
+    rig.eu[0].is_not_ready("control-lost");
+    rig.eu[1].is_not_ready("draining");
+    rig.us.is_ill();
+    counted("eu", "control-lost", 1.0);
+    counted("eu", "draining", 1.0);
+    counted("us", "down", 1.0);
+    counted("eu", "up", 0.0);
+    assert_eq!(rig.server.metrics().sum("selvedge_dns_nodes", &[]), 3.0);
+    rig.eu[0].is_idle();
+    counted("eu", "control-lost", 0.0);
+    counted("eu", "up", 1.0);
+}
+
 /// For as long as is configured; then where operators say, and back as soon as a node is up.
 #[test]
 fn when_no_node_has_been_up_for_long_the_fallback_is_answered() {

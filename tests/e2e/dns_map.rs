@@ -168,6 +168,7 @@ fn maps_are_read_again_when_they_change_and_broken_ones_are_refused() {
     is_sent(&server, BERLIN, &US);
     replace(&server, "clients.mmdb", fixture("clients.mmdb"));
     becomes(BERLIN, &EU);
+    assert_eq!(crate::dns_faults::files_refused(&server, "maps"), 3.0);
 }
 
 #[test]

@@ -164,6 +164,11 @@ impl Atlas {
         self.nodes.iter().map(|node| node.name.as_str())
     }
 
+    /// The regions of the nodes, in the same order.
+    pub fn node_regions(&self) -> impl Iterator<Item = RegionIndex> {
+        self.nodes.iter().map(|node| node.region)
+    }
+
     /// The bytes that the tables hold on to, and their ranges.
     pub fn table_sizes(&self) -> (usize, usize) {
         let size = |map: &Map| (map.table.memory_bytes(), map.table.ranges());

@@ -45,6 +45,10 @@ pub enum State {
 }
 
 impl State {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Up, Self::Down, Self::Draining, Self::Offline, Self::Overloaded, Self::Unknown];
+
     /// The state that follows from what is known.
     pub fn of(intent: Intent, seen_up: Option<bool>, overloaded: bool) -> Self {
         match (intent, seen_up) {

@@ -36,8 +36,10 @@ pub(crate) enum Problem {
     NotDns(PathBuf),
     /// Zones are wrong: all that is.
     Zones(Vec<String>),
-    /// A map, or another file of a DNS server, is wrong.
+    /// A map of who is where is wrong.
     Map(PathBuf, String),
+    /// A file of keys or secrets of a DNS server is wrong, or not there.
+    Keys(PathBuf, String),
     /// Regions, nodes and sites do not fit together.
     Atlas(String),
     /// An address of the DNS server cannot be used.
@@ -74,7 +76,8 @@ impl Problem {
         match self {
             Self::Read(..) | Self::Config(_) | Self::Tls(_) => USAGE,
             Self::NoToken(_) | Self::Restart(_) | Self::NotControl(_) => USAGE,
-            Self::NotDns(_) | Self::Zones(_) | Self::Map(..) | Self::Atlas(_) => USAGE,
+            Self::NotDns(_) | Self::Zones(_) | Self::Atlas(_) => USAGE,
+            Self::Map(..) | Self::Keys(..) => USAGE,
             Self::Bind(BindError::NoCertificates) => USAGE,
             Self::Bind(_)
             | Self::Log(_)
@@ -114,7 +117,7 @@ impl fmt::Display for Problem {
                 file.display()
             ),
             Self::Zones(faults) => write!(f, "the zones are not valid\n{}", faults.join("\n")),
-            Self::Map(file, why) => write!(f, "{}: {why}", file.display()),
+            Self::Map(file, why) | Self::Keys(file, why) => write!(f, "{}: {why}", file.display()),
             Self::Atlas(why) => write!(f, "regions, nodes and sites do not fit together: {why}"),
             Self::Dns(error) => error.fmt(f),
             Self::Control(error) => error.fmt(f),

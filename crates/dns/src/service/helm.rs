@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use selvedge_feed::Vitals;
 use selvedge_geo::atlas::Atlas;
-use selvedge_geo::health::{Intent, Tally, Thresholds};
+use selvedge_geo::health::{Intent, State, Tally, Thresholds};
 use selvedge_geo::load::Load;
 use selvedge_geo::steering::{Observed, Steering};
 use selvedge_net::Target;
@@ -16,6 +16,9 @@ use super::ground::Ground;
 
 /// What was heard longer ago than this is not heard any more.
 const HEARD_MS: u64 = 5_000;
+
+/// What a node that has lost control says of itself.
+const CONTROL_LOST: &str = "control-lost";
 
 /// A node, as it is asked and wanted.
 #[derive(Clone, Debug)]
@@ -66,6 +69,8 @@ struct Heard {
     load_at_ms: Option<u64>,
     /// What it says of itself.
     intent: Intent,
+    /// The last that it said: it serves, but has lost control.
+    is_control_lost: bool,
 }
 
 impl Helm {
@@ -122,10 +127,11 @@ impl Helm {
             Some("offline") => Intent::Offline,
             _ => Intent::Online,
         };
+        heard.is_control_lost = why == Some(CONTROL_LOST);
         let is_wanted_away = heard.intent != Intent::Online;
         let is_ready = vitals.is_some_and(|vitals| vitals.ready || is_wanted_away);
         heard.ready.probed(is_ready, thresholds);
-        heard.alive.probed(is_ready || why == Some("control-lost"), thresholds);
+        heard.alive.probed(is_ready || heard.is_control_lost, thresholds);
         if let Some(vitals) = vitals {
             let load = vitals.load;
             heard.load = Load {
@@ -150,6 +156,28 @@ impl Helm {
         let votes = inner.votes();
         let named = inner.nodes.iter().zip(votes);
         Opinion { up: named.filter_map(|(node, up)| Some((node.name.clone(), up?))).collect() }
+    }
+
+    /// How many nodes of each region are in each state, by the state's word: those of geo, and
+    /// `control-lost` for a node that would be up or down and says so of itself.
+    #[must_use]
+    pub fn census(&self) -> BTreeMap<(String, &'static str), u64> {
+        let world = self.ground.world();
+        let (atlas, inner) = (world.atlas(), self.inner());
+        let words = State::ALL.map(State::word).into_iter().chain([CONTROL_LOST]);
+        let mut census: BTreeMap<_, _> = words
+            .flat_map(|word| atlas.region_names().map(move |region| ((region.to_owned(), word), 0)))
+            .collect();
+        for (place, (name, region)) in atlas.node_names().zip(atlas.node_regions()).enumerate() {
+            let Some(node) = world.node(place) else { continue };
+            let is_lost = inner.heard.get(name).is_some_and(|heard| heard.is_control_lost);
+            let word = match node.state {
+                State::Up | State::Down if is_lost => CONTROL_LOST,
+                state => state.word(),
+            };
+            *census.entry((atlas.region_name(region).to_owned(), word)).or_default() += 1;
+        }
+        census
     }
 
     /// Takes everything together: what comes out is answered from now on.

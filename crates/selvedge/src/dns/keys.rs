@@ -45,7 +45,7 @@ pub(crate) fn signers(
             None if missing == Missing::Leave => continue,
             None => {
                 let ring = KeyRing::make(zone.apex(), algorithm, now())
-                    .map_err(|error| Problem::Map(path.clone(), error.to_string()))?;
+                    .map_err(|error| Problem::Keys(path.clone(), error.to_string()))?;
                 write(&path, &ring)?;
                 process::say(&format!("made a key for {}: {}", zone.apex(), ring.ds_text()));
                 ring
@@ -85,7 +85,7 @@ fn read(path: &Path, zone: &Zone) -> Result<Option<KeyRing>, Problem> {
     if !path.exists() {
         return Ok(None);
     }
-    let wrong = |why: String| Problem::Map(path.to_owned(), why);
+    let wrong = |why: String| Problem::Keys(path.to_owned(), why);
     let bytes = prepare::read_file(path, FILE_BYTES_MAX)?;
     let text = String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8".to_owned()))?;
     let ring = KeyRing::from_text(&text).map_err(|error| wrong(error.to_string()))?;
@@ -123,10 +123,10 @@ pub(crate) fn run(args: &DnssecArgs) -> Result<(), Problem> {
         seen = true;
         let timing = Timing::of(zone, SITE_TTL_MAX);
         let missing = || format!("{name} has no key yet: the server makes one when it starts");
-        let mut ring = read(&path, zone)?.ok_or_else(|| Problem::Map(path.clone(), missing()))?;
+        let mut ring = read(&path, zone)?.ok_or_else(|| Problem::Keys(path.clone(), missing()))?;
         let before = ring.to_text();
         act(&mut ring, &args.command, algorithm, &timing)
-            .map_err(|why| Problem::Map(path.clone(), why))?;
+            .map_err(|why| Problem::Keys(path.clone(), why))?;
         if ring.to_text() != before {
             write(&path, &ring)?;
             process::say("written: copy it to all servers of the zone, and send them SIGHUP");
@@ -135,7 +135,7 @@ pub(crate) fn run(args: &DnssecArgs) -> Result<(), Problem> {
     if seen {
         Ok(())
     } else {
-        Err(Problem::Map(args.config.clone(), "no such zone is signed".into()))
+        Err(Problem::Keys(args.config.clone(), "no such zone is signed".into()))
     }
 }
 

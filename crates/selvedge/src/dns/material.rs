@@ -339,7 +339,7 @@ fn cookies(config: &Config, files: &Files) -> Result<CookieSecrets, Problem> {
     match secrets.as_deref() {
         Some([current]) => Ok(CookieSecrets::new(current, None)),
         Some([current, previous]) => Ok(CookieSecrets::new(current, Some(previous))),
-        _ => Err(Problem::Map(path, "holds no secrets: one or two lines of 32 digits".to_owned())),
+        _ => Err(Problem::Keys(path, "holds no secrets: one or two lines of 32 digits".to_owned())),
     }
 }
 

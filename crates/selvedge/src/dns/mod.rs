@@ -1,5 +1,6 @@
 //! The DNS server as a process: from its file to its end.
 
+mod counted;
 mod door;
 mod follow;
 pub(crate) mod keys;
@@ -23,7 +24,7 @@ use selvedge_dns::{Limits, Running, Servers, Settings};
 use selvedge_feed::Tier;
 use selvedge_net::{Certificates, ClientTls, Clock};
 use selvedge_node::Following;
-use selvedge_telemetry::{AccessLog, DiagnosticsFormat, Sample, Telemetry, install_diagnostics};
+use selvedge_telemetry::{AccessLog, DiagnosticsFormat, Telemetry, install_diagnostics};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -98,7 +99,8 @@ impl Service {
         let side_door = config.admin.listen.map(|address| start::open_side_door(address, door));
         let side_door = side_door.transpose()?;
         let answering = servers.run(move || Worker::new(shop.clone()))?;
-        register(&telemetry, &figures, &answering, signatures);
+        counted::register(&telemetry, &figures, &answering, signatures);
+        counted::register_keeping(&telemetry, &keeper);
         say_addresses(&answering);
         let keeper = Arc::new(Mutex::new(keeper));
         let following = match beginning {
@@ -231,37 +233,6 @@ fn say_addresses(answering: &Running) {
     for (word, list) in lists {
         list.iter().for_each(|address| process::say(&format!("listening {word} {address}")));
     }
-}
-
-fn register(
-    telemetry: &Telemetry,
-    figures: &Arc<Figures>,
-    answering: &Running,
-    signatures: Arc<Signatures>,
-) {
-    telemetry.register_source("dnssec", move |each| {
-        let help = "Signatures made";
-        each(Sample::counter("dnssec_signatures", help, signatures.made()));
-        let help = "Signatures not made because there were too many to make";
-        each(Sample::counter("dnssec_refused", help, signatures.refused()));
-        let help = "Signatures kept";
-        each(Sample::gauge("dnssec_kept", help, signatures.kept() as f64));
-    });
-    let figures = Arc::clone(figures);
-    telemetry.register_source("dns", move |each| {
-        figures.each(&mut |figure| {
-            let sample = Sample::counter(figure.name, figure.help, figure.value);
-            let labels = figure.labels.iter();
-            each(labels.fold(sample, |sample, (name, value)| sample.label(name, value)));
-        });
-    });
-    let counters = Arc::clone(answering.counters());
-    telemetry.register_source("dns_transport", move |each| {
-        counters.each(&mut |name, help, transport, value| {
-            let name = format!("dns_transport_{name}");
-            each(Sample::counter(&name, help, value).label("transport", transport.word()));
-        });
-    });
 }
 
 /// A secret of this process.

@@ -1,6 +1,7 @@
 //! Keeps what is answered from up to date: another file, other maps, or other sites and nodes from
 //! control. Each is taken over whole or not at all, and none undoes another.
 
+use super::counted::Refused;
 use super::follow::{Beginning, Told};
 use super::keys::Missing;
 use super::material::{Maps, Material, node};
@@ -24,6 +25,8 @@ pub(crate) struct Keeper {
     certificates: Option<Certificates>,
     /// What control says, where it is followed.
     told: Option<Told>,
+    /// What was refused.
+    pub(crate) refused: Arc<Refused>,
     clock: Clock,
 }
 
@@ -52,13 +55,15 @@ impl Keeper {
         let settings = probing(&material);
         let prober = Prober::start(settings, tls.clone(), Arc::clone(&helm), clock)
             .map_err(|error| Problem::System("cannot start to ask nodes how they are", error))?;
-        Ok(Self { ground, helm, prober, material, certificates, told, clock })
+        let refused = Arc::default();
+        Ok(Self { ground, helm, prober, material, certificates, told, refused, clock })
     }
 
     /// Reads the file again and answers from what it says. On an error everything stays as it is.
     pub(crate) fn reload(&mut self) -> Result<Vec<String>, Problem> {
         let material =
-            Material::read(&self.material.file, &self.material.signatures, Missing::Make)?;
+            Material::read(&self.material.file, &self.material.signatures, Missing::Make);
+        let material = material.inspect_err(|problem| self.count_refused(problem))?;
         let restart = self.material.config.restart_needed(&material.config);
         if !restart.is_empty() {
             return Err(Problem::Restart(restart));
@@ -95,8 +100,18 @@ impl Keeper {
             Err(problem) => {
                 self.material.maps = before;
                 self.material.maps.note_as_seen();
+                Refused::count(&self.refused.maps);
                 tracing::error!(%problem, "a map is refused; the last good one is used");
             }
+        }
+    }
+
+    fn count_refused(&self, problem: &Problem) {
+        match problem {
+            Problem::Zones(_) => Refused::count(&self.refused.zones),
+            Problem::Map(..) => Refused::count(&self.refused.maps),
+            Problem::Keys(..) => Refused::count(&self.refused.keys),
+            _ => {}
         }
     }
 
