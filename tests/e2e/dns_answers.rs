@@ -42,6 +42,7 @@ fn what_is_not_there_is_told_from_what_has_another_type() {
     let foreign = ask("www.elsewhere.invalid a");
     assert_eq!(foreign.status, "REFUSED");
     assert!(foreign.authority.is_empty() && !foreign.has("aa"), "{}", foreign.text);
+    assert!(foreign.text.contains("EDE: 20 (Not Authoritative)"), "{}", foreign.text);
     assert_eq!(came_to(&server, "no_name"), 2);
     assert_eq!(came_to(&server, "no_data"), 5);
     assert_eq!(came_to(&server, "not_ours"), 1);

@@ -1,16 +1,19 @@
 //! The OPT record of a reply (RFC 6891 6.1).
 //!
 //! Its options are settled before anything else is written, so that its place is kept whatever the
-//! answer takes; only the scope of the subnet is known last. No option is sent that was not sent.
+//! answer takes; only the scope of the subnet is known last. No option is sent that was not sent,
+//! but the one that says why there is an error, where there is room (RFC 8914 3).
 
 use crate::cookie::SERVER_BYTES;
 use crate::edns::Edns;
 use crate::kind;
 use crate::wire::{COMPACT_OK, DNSSEC_OK, OPT_BYTES, option};
 
+/// Bytes of an option that says why there is an error, and nothing in words.
+pub(crate) const ERROR_BYTES: usize = 6;
 /// Bytes that an OPT record of ours takes at most: an identity of 128 bytes, an IPv6 subnet and a
-/// cookie, each with its head.
-const BYTES_MAX: usize = OPT_BYTES + 4 + 128 + 4 + 20 + 4 + 8 + SERVER_BYTES;
+/// cookie, each with its head, and an error.
+const BYTES_MAX: usize = OPT_BYTES + 4 + 128 + 4 + 20 + 4 + 8 + SERVER_BYTES + ERROR_BYTES;
 
 /// An OPT record, in wire form.
 #[derive(Debug)]
@@ -64,6 +67,11 @@ impl Opt {
     /// Adds a cookie (RFC 7873 5.2).
     pub(crate) fn add_cookie(&mut self, client: &[u8], server: &[u8]) {
         self.add(option::COOKIE, &[client, server]);
+    }
+
+    /// Adds why there is an error (RFC 8914 2).
+    pub(crate) fn add_error(&mut self, code: u16) {
+        self.add(option::ERROR, &[&code.to_be_bytes()]);
     }
 
     /// Says for whom the answer is.
@@ -141,7 +149,9 @@ mod tests {
         opt.add_identity(&[b'x'; 128]);
         opt.add_subnet(&[7; 20]);
         opt.add_cookie(&[1; 8], &[2; 16]);
+        opt.add_error(20);
         assert_eq!(opt.as_wire().len(), BYTES_MAX);
+        assert_eq!(opt.as_wire()[BYTES_MAX - ERROR_BYTES..], [0, 15, 0, 2, 0, 20]);
         // With the longest question this is less than anybody takes.
         const { assert!(12 + 259 + BYTES_MAX < 512) };
         opt.add_cookie(&[1; 8], &[]);

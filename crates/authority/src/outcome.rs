@@ -139,6 +139,24 @@ impl Reason {
         Self::Unsigned,
     ];
 
+    /// What who speaks EDNS is told of an error (RFC 8914 4), where it helps: that the resolver was
+    /// sent to the wrong server, may not, or should ask another. An answer of nodes that were up
+    /// last is none of its stale ones (4.4): its time to live is not over.
+    #[must_use]
+    pub const fn error_code(self) -> Option<u16> {
+        match self {
+            // Not Ready: this server lacks what it needs; another may have it.
+            Self::SiteUnknown | Self::SiteEmpty => Some(14),
+            // Prohibited.
+            Self::TransferRefused => Some(18),
+            // Not Authoritative.
+            Self::NotOurs => Some(20),
+            // Not Supported.
+            Self::Class => Some(21),
+            _ => None,
+        }
+    }
+
     /// The stable word, for counters and logs.
     #[must_use]
     pub const fn word(self) -> &'static str {

@@ -24,7 +24,7 @@ use crate::cookie::CookieProof;
 use crate::dnssec::Signer;
 use crate::kind;
 use crate::name::Name;
-use crate::opt::Opt;
+use crate::opt::{ERROR_BYTES, Opt};
 use crate::outcome::{Outcome, Reason, SubnetOutcome};
 use crate::query::{Fault, NameBuffer, NoQuery, Query, Question};
 use crate::settings::{CookiePolicy, ServerText, Settings};
@@ -130,7 +130,8 @@ impl Responder {
             outcome.zone = Some(zone);
             return (Reply::Zone(zone), outcome);
         }
-        let limit = self.limit(&query, request.transport).min(out.len()) - opt.as_wire().len();
+        let room = self.limit(&query, request.transport).min(out.len());
+        let limit = room - opt.as_wire().len();
         let question = query.question.map_or(&[][..], |question| question.bytes);
         let mut writer = Writer::new(out, limit, question);
         let mut is_authoritative = false;
@@ -162,6 +163,11 @@ impl Responder {
                 }
             }
             Plan::Transfer(_) => {}
+        }
+        if let Some(code) = outcome.reason.error_code()
+            && writer.bytes() + opt.as_wire().len() + ERROR_BYTES <= room
+        {
+            opt.add_error(code);
         }
         outcome.opt_bytes = opt.as_wire().len() as u16;
         opt.set_rcode(outcome.rcode);

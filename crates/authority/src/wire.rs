@@ -63,6 +63,8 @@ pub(crate) mod option {
     pub(crate) const SUBNET: u16 = 8;
     /// A cookie (RFC 7873).
     pub(crate) const COOKIE: u16 = 10;
+    /// Why an answer is an error (RFC 8914).
+    pub(crate) const ERROR: u16 = 15;
 }
 
 /// The flag of OPT by which the asker wants signatures (RFC 3225).

@@ -164,6 +164,11 @@ impl<'a> Writer<'a> {
         self.limit = limit.min(self.out.len());
     }
 
+    /// How long it is so far.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.at
+    }
+
     /// Writes header and OPT record; the reply is as long as what is returned.
     pub(crate) fn finish(self, id: u16, flags: u16, has_question: bool, opt: &[u8]) -> usize {
         let Self { out, at, mut counts, .. } = self;

@@ -181,7 +181,12 @@ fn a_name_of_nobodys_is_refused_in_few_words() {
         let refused = Ask::new(asked, kind::A).edns().to(&plain());
         assert_eq!((refused.rcode, refused.is_authoritative), (rcode::REFUSED, false));
         assert!(refused.answer.is_empty() && refused.authority.is_empty());
-        assert_eq!(refused.bytes.len(), Ask::new(asked, kind::A).edns().packet().len());
+        // As much as was asked, and why (RFC 8914 4.21: Not Authoritative).
+        assert_eq!(refused.option(15), Some(&[0, 20][..]));
+        assert_eq!(refused.bytes.len(), Ask::new(asked, kind::A).edns().packet().len() + 6);
+        let plainly = ask(asked, kind::A);
+        assert_eq!((plainly.rcode, plainly.opt.is_none()), (rcode::REFUSED, true));
+        assert_eq!(plainly.bytes.len(), Ask::new(asked, kind::A).packet().len());
     }
 }
 

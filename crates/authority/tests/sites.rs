@@ -62,6 +62,21 @@ fn a_site_with_ipv4_only_has_no_data_for_aaaa_as_long_as_its_answer_lives() {
     assert_eq!(answered.authority, [format!("cdn.example. 30 {NEGATIVE}")]);
 }
 
+/// RFC 8914: only to who speaks EDNS, and only of errors.
+#[test]
+fn why_there_is_an_error_is_told_to_who_speaks_edns() {
+    let told = |ask: Ask| ask.edns().to(&server(|_| {})).option(15).map(<[u8]>::to_vec);
+    for asked in ["empty.cdn.example.", "lost.cdn.example."] {
+        assert_eq!(told(Ask::new(asked, kind::A)), Some(vec![0, 14]), "{asked}");
+        assert!(ask(asked, kind::A).opt.is_none());
+    }
+    assert_eq!(told(Ask::new("cdn.example.", kind::AXFR).tcp()), Some(vec![0, 18]));
+    assert_eq!(told(Ask::new("cdn.example.", kind::A).class(4)), Some(vec![0, 21]));
+    for asked in ["shop.cdn.example.", "nosite.cdn.example.", "cdn.example."] {
+        assert_eq!(told(Ask::new(asked, kind::A)), None, "{asked}");
+    }
+}
+
 #[test]
 fn a_site_without_addresses_or_unknown_is_a_failure_that_nobody_remembers() {
     for asked in ["empty.cdn.example.", "lost.cdn.example."] {
