@@ -8,6 +8,7 @@ use selvedge_tests::tools::{Output, run};
 use selvedge_tests::{Node, NodeConfig};
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 const ZONE: &str = "$TTL 300\n@ SOA ns1 admin 1 3600 600 86400 60\n@ NS ns1\n@ TXT \"hello\"\n\
     ns1 A 192.0.2.53\nwww CNAME shop\n*.wild A 192.0.2.99\na.ent A 192.0.2.98\n";
@@ -108,6 +109,42 @@ fn keys_are_kept_for_nobody_else_and_outlive_the_process() {
     let digest = ds.split_whitespace().last().expect("a digest");
     let cds = dnssec(&server, &["cds"]).stdout;
     assert!(cds.contains(" IN CDS ") && cds.contains(digest), "{cds}");
+}
+
+/// What is wrong is told with what to do, and by an exit code: 64 for what must be set right, 75
+/// where trying again can help.
+#[test]
+fn keys_that_cannot_be_had_are_told_with_what_to_do() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (file, keys) = (folder.path().join("node.toml"), folder.path().join("keys"));
+    let text = signed(config(), "ecdsa").render(folder.path());
+    std::fs::write(&file, text).expect("the folder can be written");
+    let told = |command: &[&str], code: i32, what: &[&str]| {
+        let mut args = command.to_vec();
+        let file = file.display().to_string();
+        args.extend(["--config", &file]);
+        args.extend((command[0] == "dnssec").then_some("list"));
+        let output = Command::new(binary()).args(&args).output().expect("the binary starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+        for part in what {
+            assert!(said.contains(part), "{part:?}: {said}");
+        }
+    };
+    told(&["dnssec"], 75, &["signed.test.toml", "has no key yet: the server makes one"]);
+    // Nobody can make a folder of it, root neither.
+    std::fs::write(&keys, "").expect("the folder can be written");
+    told(&["dns"], 75, &["signed.test.toml", "`dns.keys` must be a folder"]);
+    std::fs::remove_file(&keys).expect("it is there");
+    std::fs::create_dir(&keys).expect("the folder can be written");
+    for broken in ["", "nonsense", "zone = \"signed.test.\"\n[[key]]\nalgorithm = \"ec"] {
+        std::fs::write(keys.join("signed.test.toml"), broken).expect("it can be written");
+        for command in ["dns", "dnssec"] {
+            told(&[command], 64, &["signed.test.toml: the keys cannot be read", "put back a copy"]);
+        }
+    }
+    let kept = std::fs::read_to_string(keys.join("signed.test.toml")).expect("it is there");
+    assert!(kept.contains("[[key]]"), "it is not written over: {kept}");
 }
 
 #[test]

@@ -35,6 +35,12 @@ fn a_server_does_not_start_without_what_its_file_names() {
     let covered = config().set("dns", "coverage", "c.csv").file("c.csv", "10.0.0.0/8,mars\nx\n");
     let said = refuses_to_start(&covered);
     assert!(said.contains("line 1") && said.contains("mars") && said.contains("line 2"), "{said}");
+    for (key, file) in [("coverage", "c.csv"), ("mmdb", "c.mmdb")] {
+        let said = refuses_to_start(&config().set("dns", key, file).file(file, ""));
+        assert!(said.contains(file) && said.contains("is empty: put the map there"), "{said}");
+    }
+    let said = refuses_to_start(&config().file("cdn.zone", "x\0y A 192.0.2.1\n"));
+    assert!(said.contains("cdn.zone:1:2: write this control character as \\DDD"), "{said}");
     let said = refuses_to_start(&config().file("cdn.zone", BROKEN));
     for line in ["cdn.zone:5", "cdn.zone:6", "cdn.zone:7"] {
         assert!(said.contains(line), "{line}: {said}");
@@ -66,6 +72,12 @@ fn a_broken_zone_is_refused_whole_and_the_old_one_goes_on() {
     let Reload::Refused(why) = server.reload(&moved) else { panic!("it needs a restart") };
     assert!(why.contains("dns.listen"), "{why}");
     assert_eq!(ask(NAME), EU);
+}
+
+#[test]
+fn a_zone_may_have_the_line_ends_of_other_systems() {
+    let server = Node::dns(&config().file("cdn.zone", ZONE.replace('\n', "\r\n")));
+    assert_eq!(addresses(at(&server), "www.cdn.test"), ["192.0.2.1"]);
 }
 
 /// How often files of a kind were refused.

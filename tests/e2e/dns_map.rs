@@ -153,7 +153,7 @@ fn maps_are_read_again_when_they_change_and_broken_ones_are_refused() {
     becomes(NOBODY, &US);
     refused("coverage.csv");
     is_sent(&server, NOBODY, &US);
-    replace(&server, "coverage.csv", "");
+    replace(&server, "coverage.csv", "# nobody\n");
     becomes(NOBODY, &EU);
     is_sent(&server, BERLIN, &EU);
     replace(&server, "clients.mmdb", fixture("moved.mmdb"));

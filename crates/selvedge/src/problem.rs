@@ -22,8 +22,10 @@ const TRY_AGAIN: u8 = 75;
 pub(crate) enum Problem {
     /// The configuration file cannot be read.
     Read(PathBuf, io::Error),
-    /// A file cannot be written.
-    Write(PathBuf, io::Error),
+    /// A file of keys cannot be written.
+    WriteKeys(PathBuf, io::Error),
+    /// A zone has no keys yet.
+    NoKeys(PathBuf, String),
     /// The configuration is wrong.
     Config(Faults),
     /// A certificate or key is wrong.
@@ -81,7 +83,8 @@ impl Problem {
             Self::Bind(BindError::NoCertificates) => USAGE,
             Self::Bind(_)
             | Self::Log(_)
-            | Self::Write(..)
+            | Self::WriteKeys(..)
+            | Self::NoKeys(..)
             | Self::DiskInUse(..)
             | Self::Control(_)
             | Self::Dns(_)
@@ -100,7 +103,18 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read(file, error) => write!(f, "cannot read {}: {error}", file.display()),
-            Self::Write(file, error) => write!(f, "cannot write {}: {error}", file.display()),
+            Self::WriteKeys(file, error) => write!(
+                f,
+                "cannot write {}: {error}: `dns.keys` must be a folder that the user of the \
+                 server may write",
+                file.display()
+            ),
+            Self::NoKeys(file, zone) => write!(
+                f,
+                "{}: {zone} has no key yet: the server makes one when it starts, or put that of \
+                 the zone's other servers there",
+                file.display()
+            ),
             Self::Config(faults) => write!(f, "the configuration is not valid\n{faults}"),
             Self::Tls(error) => error.fmt(f),
             Self::NoToken(file) => {

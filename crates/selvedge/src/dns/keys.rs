@@ -20,6 +20,11 @@ const FILE_BYTES_MAX: u64 = 64 << 10;
 /// The longest that an answer of a site may be kept (`dns_ttl`).
 const SITE_TTL_MAX: u32 = 86_400;
 
+/// What can be done where keys are lost.
+const RESCUE: &str = "put back a copy of it, from a backup or the zone's other servers; where \
+                      there is none, have the DS taken out of the zone above, wait until it is \
+                      forgotten, and remove the file: the server makes a new key";
+
 /// Whether keys that are missing are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
@@ -85,7 +90,7 @@ fn read(path: &Path, zone: &Zone) -> Result<Option<KeyRing>, Problem> {
     if !path.exists() {
         return Ok(None);
     }
-    let wrong = |why: String| Problem::Keys(path.to_owned(), why);
+    let wrong = |why: String| Problem::Keys(path.to_owned(), format!("{why}\n{RESCUE}"));
     let bytes = prepare::read_file(path, FILE_BYTES_MAX)?;
     let text = String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8".to_owned()))?;
     let ring = KeyRing::from_text(&text).map_err(|error| wrong(error.to_string()))?;
@@ -97,7 +102,7 @@ fn read(path: &Path, zone: &Zone) -> Result<Option<KeyRing>, Problem> {
 
 /// Writes keys beside their file, synced, then in its place: for nobody but its user.
 fn write(path: &Path, ring: &KeyRing) -> Result<(), Problem> {
-    let failed = |error| Problem::Write(path.to_owned(), error);
+    let failed = |error| Problem::WriteKeys(path.to_owned(), error);
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
     std::fs::create_dir_all(folder).map_err(failed)?;
     let beside = path.with_extension("toml.new");
@@ -122,8 +127,8 @@ pub(crate) fn run(args: &DnssecArgs) -> Result<(), Problem> {
         }
         seen = true;
         let timing = Timing::of(zone, SITE_TTL_MAX);
-        let missing = || format!("{name} has no key yet: the server makes one when it starts");
-        let mut ring = read(&path, zone)?.ok_or_else(|| Problem::Keys(path.clone(), missing()))?;
+        let missing = || Problem::NoKeys(path.clone(), name.clone());
+        let mut ring = read(&path, zone)?.ok_or_else(missing)?;
         let before = ring.to_text();
         act(&mut ring, &args.command, algorithm, &timing)
             .map_err(|why| Problem::Keys(path.clone(), why))?;

@@ -27,6 +27,9 @@ use std::time::SystemTime;
 const MAP_BYTES_MAX: u64 = 1 << 30;
 /// The largest file of a secret.
 const SECRET_BYTES_MAX: u64 = 4096;
+/// More likely a copy that failed than meant.
+const EMPTY: &str = "is empty: put the map there again, or take the key out of [dns]; a coverage \
+                     map of nothing is a line with a #";
 /// What nodes speak over TLS.
 const PROTOCOLS: [&str; 2] = ["h2", "http/1.1"];
 
@@ -206,6 +209,9 @@ impl Maps {
             // Before it is read: what is put in its place meanwhile is read next time.
             seen.push(Seen::of(&path));
             let bytes = prepare::read_file(&path, MAP_BYTES_MAX)?;
+            if bytes.is_empty() {
+                return Err(Problem::Map(path, EMPTY.to_owned()));
+            }
             Ok::<_, Problem>((path, bytes))
         };
         let mut coverage = Coverage::empty();
