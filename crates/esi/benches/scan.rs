@@ -1,0 +1,2 @@
+//! How fast a page is read and evaluated.
+fn main() {}
