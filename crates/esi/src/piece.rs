@@ -42,6 +42,8 @@ pub struct Include {
     pub ttl: Option<Duration>,
     /// Whether it may not be kept at all.
     pub no_store: bool,
+    /// Whether its own tags are heeded, if the tag says so.
+    pub assembly: Option<Assembly>,
     /// How it is asked for.
     pub method: Method,
     /// What is changed in the fields of its request, in this order.
@@ -72,6 +74,15 @@ pub enum Method {
     Get,
     /// POST
     Post,
+}
+
+/// What `dca` says of the tags in a fragment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Assembly {
+    /// They are sent as they are.
+    None,
+    /// They are heeded.
+    Esi,
 }
 
 /// A change to the fields of a fragment's request. Names are tokens in lower case, none of those
