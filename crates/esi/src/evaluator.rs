@@ -33,8 +33,8 @@ pub struct State {
     pub(crate) limits: Limits,
     pub(crate) scope: Scope,
     faults: Faults,
-    /// What may still be looked at.
-    steps: usize,
+    /// What may still be looked at; none once too much was asked for.
+    steps: Option<usize>,
     /// Bytes that values may still come to.
     bytes: usize,
     /// Where the tag stands that is looked at.
@@ -64,7 +64,7 @@ impl State {
             limits,
             scope: Scope::default(),
             faults: Faults::default(),
-            steps: limits.steps_max,
+            steps: Some(limits.steps_max),
             bytes: limits.expanded_bytes_max,
             offset: 0,
             within: Vec::new(),
@@ -138,13 +138,12 @@ impl<'a> Evaluator<'a> {
 
     /// Takes a step, and more for the bytes that it reads.
     pub(crate) fn step(&mut self, bytes: usize) -> bool {
-        let needed = 1 + bytes / STEP_BYTES;
-        let left = self.state.steps.checked_sub(needed);
-        if left.is_none() && self.state.steps > 0 {
+        let Some(steps) = self.state.steps else { return false };
+        self.state.steps = steps.checked_sub(1 + bytes / STEP_BYTES);
+        if self.state.steps.is_none() {
             self.fault(FaultKind::TooManySteps);
         }
-        self.state.steps = left.unwrap_or(0);
-        left.is_some()
+        self.state.steps.is_some()
     }
 
     /// Takes bytes from what the values of the page may come to.

@@ -83,7 +83,9 @@ impl IncludeTag {
             return Node::Include(self.into());
         }
         let text = |segments: &Vec<Segment>| plain(segments).unwrap_or_default();
-        let string = |segments| String::from_utf8_lossy(&text(segments)).into_owned();
+        let string = |segments: &Vec<Segment>| {
+            String::from_utf8_lossy(&plain(segments).unwrap_or_default()).into_owned()
+        };
         self.fixed.src = string(&self.src);
         self.fixed.alt = self.alt.as_ref().map(string);
         self.fixed.entity = self.entity.as_ref().map(text);

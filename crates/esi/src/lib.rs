@@ -15,6 +15,7 @@ mod host;
 mod include;
 mod limits;
 mod node;
+mod opener;
 mod parser;
 mod piece;
 mod resolve;

@@ -102,3 +102,41 @@ pub struct Inline {
     pub(crate) nodes: Arc<[Node]>,
     pub(crate) offset: u64,
 }
+
+impl Node {
+    /// About what it takes beside itself and the text of the page.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Text(_) => 0,
+            Self::Fixed(include) => size_of::<Include>() + include.src.len(),
+            Self::Include(tag) => {
+                let segments = tag.src.len() + tag.headers.len() + 2;
+                size_of::<IncludeTag>() + segments * SEGMENT_BYTES
+            }
+            Self::Value(_) => SEGMENT_BYTES,
+            Self::Assign(assign) => SEGMENT_BYTES + assign.value.heap_bytes(),
+            Self::Choose(choose) => {
+                let branch = |branch: &Branch| {
+                    let test = branch.test.as_ref().map_or(0, Expression::heap_bytes);
+                    size_of::<Branch>() + test + all_bytes(&branch.nodes)
+                };
+                let otherwise = choose.otherwise.as_deref().map_or(0, all_bytes);
+                choose.branches.iter().map(branch).sum::<usize>() + otherwise
+            }
+            Self::Try(tag) => [&tag.attempt, &tag.except]
+                .into_iter()
+                .flatten()
+                .map(|nodes| all_bytes(nodes))
+                .sum(),
+            Self::Inline(inline) => size_of::<Inline>() + all_bytes(&inline.nodes),
+        }
+    }
+}
+
+/// About what nodes take in all.
+pub(crate) fn all_bytes(nodes: &[Node]) -> usize {
+    nodes.iter().map(|node| size_of::<Node>() + node.heap_bytes()).sum()
+}
+
+/// About what a reference takes.
+const SEGMENT_BYTES: usize = 256;

@@ -18,6 +18,7 @@ use memchr::memmem::Finder;
 
 use crate::builder::Builder;
 use crate::faults::FaultKind;
+use crate::opener::{OPENER_BYTES_MAX, Opener, TagEnd, classify, tag_end, tag_start};
 
 /// Where in the language the page stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,19 +32,6 @@ enum Mode {
     Until(u8, u8),
     /// In a tag that is too long: it ends with the next `>`.
     Skip,
-}
-
-/// What begins at a `<` or, within `<!--esi`, a `-`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Opener {
-    Tag,
-    Wrapper,
-    WrapperEnd,
-    Comment,
-    Cdata,
-    Nothing,
-    /// More bytes will tell.
-    Undecided,
 }
 
 /// Cuts a page into text and tags.
@@ -195,7 +183,7 @@ impl Scanner {
                     cursor.flush(false, builder);
                 }
                 cursor.at += opener.bytes();
-                self.mode = opener.until();
+                self.mode = Mode::of(opener);
             }
             Opener::Nothing | Opener::Undecided => cursor.at += 1,
         }
@@ -259,7 +247,7 @@ impl Scanner {
                 }
             }
             opener @ (Opener::Comment | Opener::Cdata) => {
-                self.mode = opener.until();
+                self.mode = Mode::of(opener);
                 let mut given = self.held.len();
                 // A comment is known by the byte after it, but not its end by what is before that.
                 if given > opener.bytes() {
@@ -387,87 +375,9 @@ impl Cursor {
     }
 }
 
-impl Opener {
-    /// How long it is.
-    const fn bytes(self) -> usize {
-        match self {
-            Self::Wrapper => 7,
-            Self::WrapperEnd => 3,
-            Self::Comment => 4,
-            Self::Cdata => 9,
-            Self::Tag | Self::Nothing | Self::Undecided => 0,
-        }
+impl Mode {
+    /// How what this opens ends. `<!-->` is a whole comment: its dashes count.
+    const fn of(opener: Opener) -> Self {
+        if matches!(opener, Opener::Cdata) { Self::Until(b']', 0) } else { Self::Until(b'-', 2) }
     }
-
-    /// How what it opens ends. `<!-->` is a whole comment: its dashes count.
-    const fn until(self) -> Mode {
-        if matches!(self, Self::Cdata) { Mode::Until(b']', 0) } else { Mode::Until(b'-', 2) }
-    }
-}
-
-/// The most bytes after which it is known what begins.
-const OPENER_BYTES_MAX: usize = 9;
-
-/// What begins here.
-fn classify(bytes: &[u8], wrapped: bool) -> Opener {
-    let mut undecided = false;
-    let mut is = |opener: &[u8]| {
-        undecided |= bytes.len() < opener.len() && opener.starts_with(bytes);
-        bytes.starts_with(opener)
-    };
-    if is(b"<esi:") || is(b"</esi:") {
-        Opener::Tag
-    } else if is(b"<!--esi") {
-        Opener::Wrapper
-    } else if is(b"<![CDATA[") {
-        Opener::Cdata
-    } else if wrapped && is(b"-->") {
-        Opener::WrapperEnd
-    } else if undecided {
-        Opener::Undecided
-    } else if bytes.starts_with(b"<!--") {
-        Opener::Comment
-    } else {
-        Opener::Nothing
-    }
-}
-
-/// Where the tag begins of which `esi:` was found at `found`, if it is one.
-fn tag_start(chunk: &[u8], at: usize, found: usize) -> Option<usize> {
-    let before = &chunk[at..found.max(at)];
-    if before.ends_with(b"<") {
-        Some(found - 1)
-    } else if before.ends_with(b"</") {
-        Some(found - 2)
-    } else {
-        None
-    }
-}
-
-/// Where a tag ends.
-enum TagEnd {
-    /// After its `>`.
-    Ends(usize),
-    /// Before a `<` that cannot be a part of it.
-    Broken(usize),
-    Later,
-}
-
-fn tag_end(bytes: &[u8], skip: usize, quote: &mut Option<u8>) -> TagEnd {
-    let mut at = skip;
-    while let Some(&byte) = bytes.get(at) {
-        match (*quote, byte) {
-            (Some(mark), _) => {
-                let Some(found) = memchr::memchr(mark, &bytes[at..]) else { return TagEnd::Later };
-                at += found;
-                *quote = None;
-            }
-            (None, b'"' | b'\'') => *quote = Some(byte),
-            (None, b'>') => return TagEnd::Ends(at + 1),
-            (None, b'<') => return TagEnd::Broken(at),
-            (None, _) => {}
-        }
-        at += 1;
-    }
-    TagEnd::Later
 }

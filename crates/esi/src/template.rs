@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::faults::Faults;
 use crate::limits::Limits;
-use crate::node::Node;
+use crate::node::{Node, all_bytes};
 use crate::parser::Parser;
 
 /// A page that was read.
@@ -46,6 +46,6 @@ impl Template {
 
     /// About what keeping it costs, with the chunks that it holds.
     pub fn weight_bytes(&self) -> usize {
-        size_of::<Self>() + self.page_bytes + self.nodes.capacity() * size_of::<Node>()
+        size_of::<Self>() + self.page_bytes + all_bytes(&self.nodes)
     }
 }

@@ -33,6 +33,26 @@ pub(crate) enum Expression {
     Has(Box<Self>, Box<Self>, Letters),
 }
 
+impl Expression {
+    /// About what it takes beside itself.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let both = |left: &Self, right: &Self| {
+            2 * size_of::<Self>() + left.heap_bytes() + right.heap_bytes()
+        };
+        match self {
+            Self::Literal(text) => text.len(),
+            Self::Variable(_) => size_of::<Variable>(),
+            Self::Call(_, arguments) => {
+                arguments.iter().map(|argument| size_of::<Self>() + argument.heap_bytes()).sum()
+            }
+            Self::Not(inner) => size_of::<Self>() + inner.heap_bytes(),
+            Self::And(left, right) | Self::Or(left, right) => both(left, right),
+            Self::Compare(_, left, right) | Self::Has(left, right, _) => both(left, right),
+            Self::Matches(subject, pattern) => subject.heap_bytes() + pattern.heap_bytes(),
+        }
+    }
+}
+
 /// How two values are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Comparison {

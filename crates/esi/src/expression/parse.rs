@@ -62,6 +62,7 @@ pub(crate) fn interpolation(
     fault: &mut impl FnMut(FaultKind),
 ) -> Vec<Segment> {
     let (mut segments, mut from, mut at) = (Vec::new(), 0, 0);
+    let mut patience = PATIENCE_BYTES + PATIENCE * text.len();
     while let Some(found) = memchr::memchr(b'$', &text[at..]) {
         let start = at + found;
         let reach = text.len().min(start + REFERENCE_BYTES_MAX);
@@ -79,7 +80,16 @@ pub(crate) fn interpolation(
                 }
                 (from, at) = (end, end);
             }
-            Err(_) => at = start + 1,
+            Err(_) => {
+                at = start + 1;
+                match patience.checked_sub(end - start) {
+                    Some(left) => patience = left,
+                    None => {
+                        fault(BAD);
+                        break;
+                    }
+                }
+            }
         }
     }
     if from < text.len() {
@@ -90,6 +100,11 @@ pub(crate) fn interpolation(
 
 /// Of one reference within text: what is longer is text.
 const REFERENCE_BYTES_MAX: usize = 1024;
+
+/// How often text may be read over because what began like a reference was none, and how much of
+/// a short one: beyond that, what is left has no references.
+const PATIENCE: usize = 4;
+const PATIENCE_BYTES: usize = 16 * 1024;
 
 struct Parser<'t, 'b> {
     cursor: Cursor<'t>,

@@ -30,6 +30,11 @@ impl Pattern {
         self.regex.captures(text)
     }
 
+    /// About what it takes, with the tables that searching fills.
+    pub(super) fn heap_bytes(&self) -> usize {
+        COMPILED_BYTES + COMPILED_PER_BYTE * self.regex.as_str().len()
+    }
+
     pub(crate) fn is_match(&self, text: &[u8]) -> bool {
         self.regex.is_match(text)
     }
@@ -43,3 +48,7 @@ impl PartialEq for Pattern {
 
 /// Groups within groups of a pattern.
 const NEST_MAX: u32 = 32;
+
+/// A compiled pattern: measured roughly, a small one and each byte more of it.
+const COMPILED_BYTES: usize = 16 * 1024;
+const COMPILED_PER_BYTE: usize = 128;

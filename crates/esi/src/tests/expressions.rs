@@ -172,7 +172,7 @@ fn expressions_that_nobody_can_read_are_counted() {
 #[test]
 fn expressions_are_not_deeper_or_longer_than_they_may_be() {
     assert!(holds(&format!("{}1{}", "(".repeat(30), ")".repeat(30))));
-    assert!(holds(&"1|".repeat(100).trim_end_matches('|').to_owned()));
+    assert!(holds("1|".repeat(100).trim_end_matches('|')));
     for test in [
         format!("{}1", "(".repeat(10_000)),
         "!".repeat(10_000),

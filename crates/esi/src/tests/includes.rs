@@ -149,7 +149,7 @@ fn a_value_adds_no_line_to_a_request() {
 #[test]
 fn an_inline_fragment_is_used_by_includes_of_its_name() {
     let source = "<esi:inline name=\"/news\" fetchable=\"no\">N<esi:include src='/n'/></esi:inline>\
-                  A<esi:include src=\"/news\"/>B<esi:include src='/$(HTTP_NONE|'news')'/>";
+                  A<esi:include src=\"/news\"/>B<esi:include src='/$(HTTP_NONE|news)'/>";
     assert_eq!(text(source), "AN[/n]BN[/n]");
 }
 

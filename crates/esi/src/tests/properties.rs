@@ -12,7 +12,7 @@ fn shape(nodes: &[Node]) -> String {
     for node in nodes {
         match (joined.last_mut(), node) {
             (Some(Node::Text(last)), Node::Text(text)) => {
-                *last = [&**last, &**text].concat().into()
+                *last = [&**last, &**text].concat().into();
             }
             _ => joined.push(node.clone()),
         }

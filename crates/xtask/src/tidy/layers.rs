@@ -16,6 +16,7 @@ use crate::process::Task;
 const LAYERS: &[(&str, &[&str])] = &[
     ("selvedge-authority", &[]),
     ("selvedge-config", &[]),
+    ("selvedge-esi", &[]),
     ("selvedge-feed", &[]),
     ("selvedge-geo", &[]),
     ("selvedge-policy", &[]),
@@ -40,6 +41,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "selvedge-proxy",
         &[
             "selvedge-config",
+            "selvedge-esi",
             "selvedge-feed",
             "selvedge-net",
             "selvedge-policy",
@@ -71,7 +73,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// Crates without sockets, clock or runtime.
 const PURE: &[&str] =
-    &["selvedge-authority", "selvedge-config", "selvedge-feed", "selvedge-geo", "selvedge-policy"];
+    &["selvedge-authority", "selvedge-config", "selvedge-esi", "selvedge-feed", "selvedge-geo", "selvedge-policy"];
 /// What a pure crate must not have anywhere below it.
 const IMPURE: &[&str] = &["tokio", "mio", "socket2"];
 
