@@ -83,11 +83,8 @@ impl IncludeTag {
             return Node::Include(self.into());
         }
         let text = |segments: &Vec<Segment>| plain(segments).unwrap_or_default();
-        let string = |segments: &Vec<Segment>| {
-            String::from_utf8_lossy(&plain(segments).unwrap_or_default()).into_owned()
-        };
-        self.fixed.src = string(&self.src);
-        self.fixed.alt = self.alt.as_ref().map(string);
+        self.fixed.src = plain_string(&self.src);
+        self.fixed.alt = self.alt.as_ref().map(|alt| plain_string(alt));
         self.fixed.entity = self.entity.as_ref().map(text);
         let changes = self.headers.iter().map(|header| header.change(text(&header.value)));
         self.fixed.headers = changes.collect();
@@ -118,6 +115,10 @@ fn plain(segments: &[Segment]) -> Option<Bytes> {
         [Segment::Text(text)] => Some(text.clone()),
         _ => None,
     }
+}
+
+fn plain_string(segments: &[Segment]) -> String {
+    String::from_utf8_lossy(&plain(segments).unwrap_or_default()).into_owned()
 }
 
 fn put<T>(to: &mut Option<T>, value: Option<T>) -> bool {
