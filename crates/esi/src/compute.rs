@@ -76,8 +76,8 @@ impl<'a> Evaluator<'a> {
                 self.bounded(value, false)
             }
         };
-        match (&value, &variable.default) {
-            (Value::Undefined, Some(default)) => self.value(default, groups),
+        match &variable.default {
+            Some(default) if value.text().is_empty() => self.value(default, groups),
             _ => value,
         }
     }

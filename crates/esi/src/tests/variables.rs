@@ -61,7 +61,7 @@ fn what_is_not_there_is_its_default_or_nothing() {
         vars("$(HTTP_COOKIE{none}|'d') $(HTTP_COOKIE{none}|d e) $(none|$(GEO{country}))"),
         "d d e DK"
     );
-    assert_eq!(vars("[$(QUERY_STRING{empty}|'d')] $(HTTP_COOKIE{'id'}|'d')"), "[] 571");
+    assert_eq!(vars("$(QUERY_STRING{empty}|'d') $(HTTP_COOKIE{'id'}|'d')"), "d 571");
 }
 
 #[test]
