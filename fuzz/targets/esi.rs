@@ -109,7 +109,9 @@ fuzz_target!(|data: &[u8]| {
 
     // The same bytes as values of a page that has no other markup.
     let source = Bytes::from_static(
-        b"<esi:vars>$(QUERY_STRING)$(HTTP_HEADER{x})$(HTTP_COOKIE{a})$url_decode($(REQUEST_PATH))</esi:vars>",
+        b"<esi:vars>\
+            $(QUERY_STRING)$(HTTP_HEADER{x})$(HTTP_COOKIE{a})$url_decode($(REQUEST_PATH))\
+            </esi:vars>",
     );
     let (out, _) = evaluate(&Template::parse([source], limits()), &client);
     assert!(!out.contains(['<', '>', '"', '\'']));

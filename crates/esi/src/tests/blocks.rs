@@ -5,7 +5,8 @@ use crate::FaultKind;
 
 #[test]
 fn what_is_removed_is_gone_and_asks_for_nothing() {
-    let source = "A<esi:remove>\nx\n<esi:include src='/f'/></esi:remove>B<esi:remove/>C<esi:remove>y</esi:remove>D";
+    let source = "A<esi:remove>\nx\n<esi:include src='/f'/></esi:remove>B<esi:remove/>\
+        C<esi:remove>y</esi:remove>D";
     assert_eq!(text(source), "ABCD");
 }
 
@@ -47,7 +48,8 @@ fn the_first_branch_that_holds_is_taken_and_no_other() {
 #[test]
 fn a_test_that_nobody_can_read_is_false_and_the_page_goes_on() {
     let page = page(
-        "A<esi:choose><esi:when test=\"'a' 'b'\">x</esi:when><esi:otherwise>y</esi:otherwise></esi:choose>B",
+        "A<esi:choose><esi:when test=\"'a' 'b'\">x</esi:when><esi:otherwise>y</esi:otherwise>\
+            </esi:choose>B",
     );
     assert_eq!((&*page.text, page.count(FaultKind::BadExpression)), ("AyB", 1));
 }
@@ -95,7 +97,8 @@ fn a_try_that_is_wrong_keeps_what_makes_sense() {
     let lone = page("A<esi:try><esi:attempt>x</esi:attempt></esi:try>B");
     assert_eq!((&*lone.text, lone.count(FaultKind::BadBranches)), ("A{x|}B", 1));
     let twice = page(
-        "A<esi:try><esi:attempt>x</esi:attempt><esi:attempt>z</esi:attempt>s<esi:except>y</esi:except></esi:try>B",
+        "A<esi:try><esi:attempt>x</esi:attempt><esi:attempt>z</esi:attempt>s<esi:except>\
+            y</esi:except></esi:try>B",
     );
     assert_eq!((&*twice.text, twice.count(FaultKind::BadBranches)), ("A{x|y}B", 1));
     assert_eq!(twice.count(FaultKind::StrayText), 1);
@@ -106,7 +109,8 @@ fn a_try_that_is_wrong_keeps_what_makes_sense() {
 #[test]
 fn what_one_way_of_a_try_names_the_other_does_not_know() {
     let source = "<esi:try><esi:attempt><esi:assign name='a' value='1'/></esi:attempt>\
-        <esi:except><esi:assign name='b' value='2'/><esi:vars>$(a)$(b)</esi:vars></esi:except></esi:try>\
+        <esi:except><esi:assign name='b' value='2'/><esi:vars>$(a)$(b)</esi:vars></esi:except>\
+        </esi:try>\
         <esi:vars>$(a)$(b)</esi:vars>";
     assert_eq!(text(source), "{|2}1");
 }
@@ -136,7 +140,8 @@ fn ends_without_a_beginning_are_dropped() {
 #[test]
 fn blocks_that_were_not_closed_end_with_their_parent_or_the_page() {
     let inner = page(
-        "<esi:choose><esi:when test='1==1'>a<esi:vars>$(HTTP_HOST)</esi:when></esi:choose>$(HTTP_HOST)",
+        "<esi:choose><esi:when test='1==1'>a<esi:vars>$(HTTP_HOST)</esi:when></esi:choose>\
+            $(HTTP_HOST)",
     );
     assert_eq!(inner.text, "awww.example.com:8080$(HTTP_HOST)");
     assert_eq!(inner.count(FaultKind::UnclosedBlock), 1);

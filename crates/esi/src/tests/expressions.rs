@@ -6,7 +6,8 @@ use crate::FaultKind;
 fn holds(test: &str) -> bool {
     let test = test.replace('<', "&lt;").replace('"', "&quot;");
     let source = format!(
-        "<esi:choose><esi:when test=\"{test}\">yes</esi:when><esi:otherwise>no</esi:otherwise></esi:choose>"
+        "<esi:choose><esi:when test=\"{test}\">yes</esi:when><esi:otherwise>no</esi:otherwise>\
+            </esi:choose>"
     );
     text(&source) == "yes"
 }

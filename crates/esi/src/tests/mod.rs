@@ -159,3 +159,26 @@ fn what_a_page_does_not_say_of_a_fragment_is_the_default() {
     assert_eq!(page.asked, [expected]);
     assert_eq!(page.asked[0].on_error, OnError::Fail);
 }
+
+#[test]
+fn what_is_kept_between_pieces_goes_from_thread_to_thread() {
+    fn moves<T: Send + 'static>() {}
+    fn shared<T: Send + Sync + 'static>() {}
+    moves::<crate::Parser>();
+    moves::<crate::State>();
+    shared::<Template>();
+    shared::<Piece>();
+}
+
+#[test]
+fn a_template_weighs_more_with_what_it_must_remember() {
+    let weight = |source: &str| {
+        Template::parse([Bytes::copy_from_slice(source.as_bytes())], Limits::default())
+            .weight_bytes()
+    };
+    let plain = weight("<p>text</p>");
+    assert!((11..1000).contains(&plain));
+    assert!(weight("<esi:include src='/f'/>") > plain + 100);
+    let pattern = "<esi:choose><esi:when test=\"'a' matches 'b'\">x</esi:when></esi:choose>";
+    assert!(weight(pattern) > plain + 10_000);
+}

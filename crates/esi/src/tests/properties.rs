@@ -36,13 +36,17 @@ fn assert_same(whole: &Template, cut: &Template) {
 }
 
 const PAGE: &str = "\u{feff}<html><!-- c <esi:include src='/no'/> --><p>$(HTTP_HOST)</p>\
-    <esi:include src=\"/a?x=1&amp;y=2\" alt='/b' /><!--esi <esi:vars>$(HTTP_COOKIE{id}) <!-- $(X) -->\
-    $(QUERY_STRING{q}|'d')</esi:vars> -- - --><![CDATA[ ]] ]><esi:x>]]><esi:remove>x<![CDATA[</esi:remove>]]>\
+    <esi:include src=\"/a?x=1&amp;y=2\" alt='/b' /><!--esi <esi:vars>\
+    $(HTTP_COOKIE{id}) <!-- $(X) -->\
+    $(QUERY_STRING{q}|'d')</esi:vars> -- - --><![CDATA[ ]] ]><esi:x>]]><esi:remove>\
+    x<![CDATA[</esi:remove>]]>\
     </esi:remove><esi:choose>\n<esi:when test=\"$(HTTP_HOST) matches '''^w'''\" matchname='m'>A<b>\
     </esi:when>stray<esi:otherwise>B</esi:otherwise></esi:choose><esi:try><esi:attempt>\
     <esi:include src='/t'></esi:include></esi:attempt><esi:except>E</esi:except></esi:try>\
-    <esi:assign name='v'>'x' </esi:assign><esi:vars name='$(v)$lower(\"Y\")'/><esi:bad =/><esi:include src='/z' <p>\
-    <esi:inline name='n'>N</esi:inline><esi:include src='n'/><!----><!-->--<<esi:comment text='>'/></esi:vars>end<esi:inc";
+    <esi:assign name='v'>'x' </esi:assign><esi:vars name='$(v)$lower(\"Y\")'/><esi:bad =/>\
+    <esi:include src='/z' <p>\
+    <esi:inline name='n'>N</esi:inline><esi:include src='n'/><!----><!-->--<<esi:comment text='>\
+    '/></esi:vars>end<esi:inc";
 
 #[test]
 fn a_page_cut_in_two_anywhere_is_the_same() {
@@ -153,7 +157,10 @@ const PARTS: &[&str] = &[
 
 proptest! {
     #[test]
-    fn any_page_cut_anyhow_is_the_same(page in soup(), cuts in prop::collection::vec(0usize..600, 0..8)) {
+    fn any_page_cut_anyhow_is_the_same(
+        page in soup(),
+        cuts in prop::collection::vec(0usize..600, 0..8),
+    ) {
         let page = Bytes::from(page);
         let whole = Template::parse([page.clone()], Limits::default());
         let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(page.len())).collect();
@@ -195,7 +202,9 @@ proptest! {
     #[test]
     fn markup_that_a_client_sends_is_never_executed(value in soup()) {
         let source = Bytes::from_static(
-            b"<esi:vars>$(HTTP_HEADER{x})$url_decode($(HTTP_HEADER{x}))$html_decode($(HTTP_HEADER{x}))</esi:vars>\
+            b"<esi:vars>\
+                $(HTTP_HEADER{x})$url_decode($(HTTP_HEADER{x}))$html_decode($(HTTP_HEADER{x}))\
+                </esi:vars>\
               <esi:include src='/a/$(HTTP_HEADER{x})?b=$(HTTP_HEADER{x})'/>",
         );
         let template = Template::parse([source], Limits::default());

@@ -43,7 +43,8 @@ fn references_outside_of_vars_are_text() {
 
 #[test]
 fn blocks_within_vars_are_within_vars() {
-    let source = "<esi:vars><esi:choose><esi:when test='1==1'>$(GEO{country})<esi:include src='/f'/>\
+    let source = "<esi:vars><esi:choose><esi:when test='1==1'>\
+        $(GEO{country})<esi:include src='/f'/>\
                   </esi:when></esi:choose></esi:vars>$(GEO{country})";
     assert_eq!(text(source), "DK[/f]$(GEO{country})");
 }
@@ -180,7 +181,8 @@ fn an_alternative_takes_values_as_well() {
 
 #[test]
 fn variables_are_assigned_in_both_forms() {
-    let source = "<esi:assign name='a' value=\"'x&lt;y'\"/><esi:assign name='b'>\n 'z>' </esi:assign>\
+    let source = "<esi:assign name='a' value=\"'x&lt;y'\"/><esi:assign name='b'>\n 'z>\
+        ' </esi:assign>\
                   <esi:assign name='c' value='12'/><esi:vars>$(a) $(b) $(c)$(d)</esi:vars>";
     assert_eq!(text(source), "x<y z> 12");
     assert_eq!(
@@ -208,9 +210,11 @@ fn an_assignment_that_makes_no_sense_is_dropped() {
 
 #[test]
 fn groups_of_a_pattern_are_variables_of_the_branch() {
-    let source = "<esi:choose><esi:when test=\"$(HTTP_COOKIE{l;u}) matches '''t(.)(x)?(.*)'''\" matchname='m'>\
+    let source = "<esi:choose>\
+        <esi:when test=\"$(HTTP_COOKIE{l;u}) matches '''t(.)(x)?(.*)'''\" matchname='m'>\
         <esi:vars>$(m{0}) $(m{1})[$(m{2})]$(m{3})$(m{9})</esi:vars></esi:when></esi:choose>";
     assert_eq!(text(source), "test e[]st");
-    let source = "<esi:choose><esi:when test=\"$(HTTP_HOST) matches '^(w+)'\"><esi:vars>$(MATCHES{1})</esi:vars></esi:when></esi:choose>";
+    let source = "<esi:choose><esi:when test=\"$(HTTP_HOST) matches '^(w+)'\"><esi:vars>\
+        $(MATCHES{1})</esi:vars></esi:when></esi:choose>";
     assert_eq!(text(source), "www");
 }

@@ -72,8 +72,14 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates without sockets, clock or runtime.
-const PURE: &[&str] =
-    &["selvedge-authority", "selvedge-config", "selvedge-esi", "selvedge-feed", "selvedge-geo", "selvedge-policy"];
+const PURE: &[&str] = &[
+    "selvedge-authority",
+    "selvedge-config",
+    "selvedge-esi",
+    "selvedge-feed",
+    "selvedge-geo",
+    "selvedge-policy",
+];
 /// What a pure crate must not have anywhere below it.
 const IMPURE: &[&str] = &["tokio", "mio", "socket2"];
 
