@@ -50,9 +50,14 @@ pub(crate) fn include(
                 entity = Some(value);
                 true
             }
-            "appendheader" => header(Change::Append, value, &mut headers, fault),
-            "setheader" => header(Change::Set, value, &mut headers, fault),
-            "removeheader" => header(Change::Remove, value, &mut headers, fault),
+            "appendheader" | "appendheaders" => header(Change::Append, value, &mut headers, fault),
+            "setheader" | "setheaders" => header(Change::Set, value, &mut headers, fault),
+            "removeheader" | "removeheaders" => {
+                for name in value.split(',') {
+                    header(Change::Remove, name, &mut headers, fault);
+                }
+                true
+            }
             _ => {
                 fault(FaultKind::UnknownAttribute);
                 true

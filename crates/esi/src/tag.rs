@@ -102,7 +102,8 @@ fn attribute<'t>(
 const ATTRIBUTES_MAX: usize = 64;
 
 /// Those that may be there more than once.
-const MAY_REPEAT: [&str; 3] = ["appendheader", "setheader", "removeheader"];
+const MAY_REPEAT: [&str; 6] =
+    ["appendheader", "appendheaders", "setheader", "setheaders", "removeheader", "removeheaders"];
 
 fn is_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(is_name_character)

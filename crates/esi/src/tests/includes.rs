@@ -94,6 +94,23 @@ fn an_include_says_how_it_is_asked_for() {
 }
 
 #[test]
+fn attributes_for_headers_may_be_in_the_plural() {
+    let source = "<esi:include src='/f' setheaders='A: b' appendheaders='C: d' \
+                  removeheaders='E, F,Host'/>";
+    let page = page(source);
+    assert_eq!(
+        page.asked[0].headers,
+        [
+            HeaderChange::Set("a".into(), "b".into()),
+            HeaderChange::Append("c".into(), "d".into()),
+            HeaderChange::Remove("e".into()),
+            HeaderChange::Remove("f".into()),
+        ]
+    );
+    assert_eq!(page.count(FaultKind::BadHeader), 1);
+}
+
+#[test]
 fn what_an_include_says_without_sense_is_not_heeded_and_counted() {
     let bad = page(
         "<esi:include src='/f' onerror='ignore' maxwait='soon' ttl='1y' no-store='?' dca='x'/>",
