@@ -117,19 +117,28 @@ impl UrlText {
             (Part::Host, _) => HOST,
             _ => ALL,
         };
-        if self.part() == Part::Path && !text.is_empty() && text.iter().all(|byte| *byte == b'.') {
-            // No value goes up a folder.
-            return text.iter().for_each(|_| self.raw(b"%2E"));
-        }
-        for part in percent_encode(text, set) {
-            for byte in part.bytes() {
-                // Two slashes at the beginning would name a host.
-                let names_host = byte == b'/' && self.out == b"/";
-                self.raw(if names_host { b"%2F" } else { std::slice::from_ref(&byte) });
+        let in_path = self.part() == Part::Path;
+        for (number, segment) in text.split(|byte| *byte == b'/').enumerate() {
+            if number > 0 {
+                self.encoded(b"/", set);
+            }
+            if in_path && segment.iter().all(|byte| *byte == b'.') {
+                // No value goes up a folder.
+                segment.iter().for_each(|_| self.raw(b"%2E"));
+            } else {
+                self.encoded(segment, set);
             }
             if self.out.len() > self.bytes_max {
                 return;
             }
+        }
+    }
+
+    fn encoded(&mut self, text: &[u8], set: &'static AsciiSet) {
+        for part in percent_encode(text, set) {
+            // Two slashes at the beginning would name a host.
+            let names_host = part.starts_with('/') && self.out == b"/";
+            self.raw(if names_host { b"%2F" } else { part.as_bytes() });
         }
     }
 

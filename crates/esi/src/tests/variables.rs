@@ -162,6 +162,9 @@ fn a_value_does_not_leave_its_part_of_an_address() {
     let client = Client { path: "//evil.example/", ..Client::default() };
     let page = page_for(&client, b"<esi:include src='$(REQUEST_PATH)x'/>", Limits::default());
     assert_eq!(page.asked[0].src, "/%2Fevil.example/x");
+    let client = Client { path: "/../../admin/.", ..Client::default() };
+    let page = page_for(&client, b"<esi:include src='/f$(REQUEST_PATH)'/>", Limits::default());
+    assert_eq!(page.asked[0].src, "/f/%2E%2E/%2E%2E/admin/%2E");
 }
 
 #[test]
