@@ -29,6 +29,7 @@ mod dns_transports;
 mod drain;
 mod encoding;
 mod errors_logs;
+mod esi;
 mod fds;
 mod framing;
 mod h2_abuse;

@@ -30,6 +30,18 @@ choice! {
 }
 
 choice! {
+    /// Which pages are assembled from fragments.
+    Esi {
+        /// Those that ask for it.
+        SurrogateControl = "surrogate-control",
+        /// All of certain types.
+        Always = "always",
+        /// None.
+        Off = "off",
+    }
+}
+
+choice! {
     /// Which responses are written to disk.
     Admit {
         /// All that are stored.

@@ -16,6 +16,15 @@ pub static FIELDS: [HeaderName; 3] = [
     HeaderName::from_static("cache-tags"),
 ];
 
+/// What tells surrogates how to treat a response (Edge Architecture Specification, W3C note).
+pub static SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
+
+/// Whether a field is for caches and not for clients.
+pub fn is_hidden(name: &[u8]) -> bool {
+    let mut names = FIELDS.iter().chain([&SURROGATE_CONTROL]);
+    names.any(|hidden| hidden.as_str().as_bytes() == name)
+}
+
 /// Tags of one response at most.
 pub const COUNT_MAX: usize = 1_000;
 /// Bytes of one tag at most.
@@ -65,9 +74,9 @@ pub fn hashes(seed: &KeySeed, site: &str, headers: &HeaderMap) -> (Arc<[u64]>, u
     (hashes.into(), ignored)
 }
 
-/// Removes the fields that carry tags: they are for caches, not for clients.
+/// Removes the fields that are for caches, not for clients.
 pub fn hide(headers: &mut HeaderMap) {
-    for name in &FIELDS {
+    for name in FIELDS.iter().chain([&SURROGATE_CONTROL]) {
         headers.remove(name);
     }
 }

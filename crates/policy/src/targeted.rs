@@ -4,6 +4,10 @@
 //! governs: `Cache-Control` and `Expires` are not looked at, in either direction (RFC 9213 2.2).
 //! When it is empty or does not parse it is ignored as if absent. A known directive with a value
 //! of the wrong type is ignored on its own; the field still governs.
+//!
+//! `Surrogate-Control` (Edge Architecture Specification, W3C note) comes after it. Most of these
+//! say nothing but what a page is made of: only one that has `max-age`, `no-store` or
+//! `no-store-remote` governs. `max-age=60+30` is 60 seconds fresh and 30 more stale.
 
 use crate::cache_control::{DELTA_MAX, Qualified, ResponseDirectives};
 use http::HeaderMap;
@@ -11,6 +15,7 @@ use sfv::{BareItem, Dictionary, ListEntry, Parser};
 
 /// Fields that govern before `Cache-Control`, most specific first.
 pub const TARGET_LIST: [&str; 1] = ["cdn-cache-control"];
+const SURROGATE_CONTROL: &str = "surrogate-control";
 
 /// The longest field that is parsed; longer ones are ignored.
 const FIELD_BYTES_MAX: usize = 8192;
@@ -33,10 +38,41 @@ pub fn effective(headers: &HeaderMap) -> Effective {
             return Effective { directives, targeted: true };
         }
     }
+    if headers.contains_key(SURROGATE_CONTROL)
+        && let Some(directives) = surrogate(headers)
+    {
+        return Effective { directives, targeted: true };
+    }
     Effective { directives: ResponseDirectives::parse(headers), targeted: false }
 }
 
-fn parse(headers: &HeaderMap, name: &str) -> Option<ResponseDirectives> {
+/// What `Surrogate-Control` says of lifetimes, if it says anything. Not a structured field: its
+/// members are read one by one, and one that makes no sense is none.
+fn surrogate(headers: &HeaderMap) -> Option<ResponseDirectives> {
+    let joined = join(headers, SURROGATE_CONTROL)?;
+    let (mut out, mut governs) = (ResponseDirectives::default(), false);
+    for member in joined.split(|byte| *byte == b',') {
+        // What follows a semicolon names the one device that is meant: not this one.
+        let Ok(member) = str::from_utf8(member) else { continue };
+        let (name, value) = member.trim().split_once('=').unwrap_or((member.trim(), ""));
+        match name.to_ascii_lowercase().as_str() {
+            "max-age" => {
+                let (fresh, stale) = value.split_once('+').unwrap_or((value, ""));
+                let seconds = |text: &str| Some(text.parse::<u32>().ok()?.min(DELTA_MAX));
+                let Some(fresh) = seconds(fresh) else { continue };
+                out.max_age = Some(fresh);
+                out.stale_while_revalidate = seconds(stale);
+                governs = true;
+            }
+            "no-store" | "no-store-remote" => (out.no_store, governs) = (true, true),
+            _ => {}
+        }
+    }
+    governs.then_some(out)
+}
+
+/// The lines of a field as one; none if that is too long.
+fn join(headers: &HeaderMap, name: &str) -> Option<Vec<u8>> {
     let mut joined = Vec::new();
     for value in headers.get_all(name) {
         if !joined.is_empty() {
@@ -44,9 +80,11 @@ fn parse(headers: &HeaderMap, name: &str) -> Option<ResponseDirectives> {
         }
         joined.extend_from_slice(value.as_bytes());
     }
-    if joined.len() > FIELD_BYTES_MAX {
-        return None;
-    }
+    (joined.len() <= FIELD_BYTES_MAX).then_some(joined)
+}
+
+fn parse(headers: &HeaderMap, name: &str) -> Option<ResponseDirectives> {
+    let joined = join(headers, name)?;
     let dictionary = Parser::new(&joined).parse::<Dictionary>().ok()?;
     if dictionary.is_empty() {
         return None;
@@ -134,6 +172,24 @@ mod tests {
             assert!(!read.targeted, "{value}");
             assert_eq!(read.directives.max_age, Some(1), "{value}");
         }
+    }
+
+    #[test]
+    fn surrogates_are_told_lifetimes_after_cdns_and_before_everybody() {
+        let field = "surrogate-control";
+        let told = read(&[("cache-control", "max-age=1"), (field, "content=\"ESI/1.0\"")]);
+        assert!(!told.targeted && told.directives.max_age == Some(1), "nothing of lifetimes");
+        let told = read(&[("cache-control", "no-store"), (field, "max-age=60+30, content=\"x\"")]);
+        assert!(told.targeted && !told.directives.no_store);
+        assert_eq!(told.directives.max_age, Some(60));
+        assert_eq!(told.directives.stale_while_revalidate, Some(30));
+        assert!(read(&[(field, "no-store-remote")]).directives.no_store);
+        assert!(read(&[(field, "No-Store")]).directives.no_store);
+        for other in ["max-age=60;elsewhere", "no-store;elsewhere", "max-age=-1", "max-age", ""] {
+            assert!(!read(&[(field, other)]).targeted, "{other}");
+        }
+        let told = read(&[(TARGETED, "max-age=5"), (field, "max-age=60")]);
+        assert_eq!(told.directives.max_age, Some(5));
     }
 
     #[test]

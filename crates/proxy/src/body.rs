@@ -1,5 +1,6 @@
 //! The body of an answer, from wherever it comes, and the account that is closed when it is gone.
 
+use crate::esi;
 use crate::ledger::Ledger;
 use crate::slice_reader::SliceReader;
 use crate::upstream::InFlight;
@@ -37,6 +38,8 @@ pub(crate) enum Source {
     Fill(FillPart),
     /// A body that passes by.
     Upstream(Box<(UpstreamBody, InFlight)>),
+    /// A page that is assembled while it goes out.
+    Assembled(Box<esi::Outflow>),
 }
 
 /// Text and slices of a stored body, in turn.
@@ -89,10 +92,14 @@ impl Source {
             Self::Parts(parts) => Some(parts.left),
             Self::Fill(part) => part.left,
             Self::Upstream(passing) => passing.0.size_hint().exact(),
+            Self::Assembled(_) => None,
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self {
             Self::Empty => Poll::Ready(None),
             Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
@@ -113,6 +120,9 @@ impl Source {
             Self::Parts(parts) => parts.poll(cx),
             Self::Fill(part) => part.poll(cx),
             Self::Upstream(passing) => Pin::new(&mut passing.0).poll_frame(cx),
+            Self::Assembled(page) => {
+                Poll::Ready(ready!(page.poll(cx)).map(|bytes| bytes.map(Frame::data)))
+            }
         }
     }
 }

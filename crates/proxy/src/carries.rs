@@ -24,6 +24,8 @@ pub(crate) struct Carries {
     pub(crate) range: bool,
     /// Selvedge-Revision: how far the node is that asks.
     pub(crate) revision: bool,
+    /// Surrogate-Capability: what a surrogate before this one does.
+    pub(crate) surrogate: bool,
     /// Upgrade.
     pub(crate) upgrade: bool,
 }
@@ -45,6 +47,7 @@ impl Carries {
                 header::UPGRADE => carries.upgrade = true,
                 _ if *name == CDN_LOOP => carries.cdn_loop = true,
                 _ if *name == SELVEDGE_REVISION => carries.revision = true,
+                _ if *name == SURROGATE_CAPABILITY => carries.surrogate = true,
                 _ => {}
             }
         }
@@ -53,6 +56,9 @@ impl Carries {
 }
 
 const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
+/// What a surrogate can do (Edge Architecture Specification, W3C note).
+pub(crate) const SURROGATE_CAPABILITY: HeaderName =
+    HeaderName::from_static("surrogate-capability");
 
 #[cfg(test)]
 mod tests {
@@ -77,6 +83,7 @@ mod tests {
             "upgrade",
             "cdn-loop",
             "selvedge-revision",
+            "surrogate-capability",
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(name, HeaderValue::from_static("x"));

@@ -15,7 +15,7 @@ use selvedge_net::{Connection, FieldLines};
 use selvedge_policy::range::{self, Range, Ranges};
 use selvedge_policy::validate::{self, Precondition};
 use selvedge_policy::{CacheStatus, Now, tags};
-use selvedge_store::{FillReader, Head, Object};
+use selvedge_store::{FillReader, Head, Object, Question};
 use selvedge_telemetry::CacheResult;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
@@ -81,6 +81,10 @@ pub(crate) fn deliver(
             };
             (head.status, head.headers, source)
         }
+        What::Page(sheet) => {
+            ttl = sheet.ttl_s;
+            (sheet.status, sheet.headers, sheet.source)
+        }
         What::Redirect(location) => {
             ttl = None;
             (StatusCode::PERMANENT_REDIRECT, redirect_fields(location), Source::Empty)
@@ -123,7 +127,7 @@ fn whole(
     let age_s = object.meta.age_s(now);
     visit.ledger.age_s = Some(age_s);
     let varies = varies_by_encoding(ask, object);
-    let hides = !object.tags.is_empty() && hides_tags(ask);
+    let hides = hides_tags(ask) && has_hidden(object);
     let make = || whole_lines(object, varies, hides);
     if ask.method == Method::GET
         && ask.site.response_rules.is_empty()
@@ -177,6 +181,13 @@ fn hides_tags(ask: &Ask) -> bool {
     !ask.site.show_tags && !ask.arrival.from_node
 }
 
+fn has_hidden(head: &Head) -> bool {
+    // The same under every configuration.
+    head.memo.decided(Question::Hide, 1, || {
+        !head.tags.is_empty() || head.headers.lines().any(|(name, _)| tags::is_hidden(name))
+    })
+}
+
 /// The fields of a whole answer, with blanks for what is different in each. The blanks come first,
 /// so that they are found first.
 fn whole_fields(object: &Object, varies: bool) -> HeaderMap {
@@ -211,7 +222,7 @@ fn whole_lines(object: &Object, varies: bool, hides: bool) -> Option<FieldLines>
     nearer_status(object)
         .for_each(|value| lines.push_bytes(CACHE_STATUS.as_str().as_bytes(), value));
     for (name, value) in object.headers.lines().filter(|(name, _)| is_same_in_all(name)) {
-        if !(hides && tags::FIELDS.iter().any(|field| field.as_str().as_bytes() == name)) {
+        if !(hides && tags::is_hidden(name)) {
             lines.push_bytes(name, value);
         }
     }
@@ -274,6 +285,7 @@ pub(crate) fn refuse(core: &Core, failure: &Failure, mut visit: Visit) -> Respon
         | Failure::Fill(_)
         | Failure::Changed
         | Failure::Part
+        | Failure::Assembly
         | Failure::Encode => CacheResult::Error,
         _ => CacheResult::Local,
     };
@@ -527,7 +539,7 @@ fn varies_by_encoding(ask: &Ask, head: &Head) -> bool {
 }
 
 /// Says that the answer depends on Accept-Encoding, once.
-fn vary_by_encoding(headers: &mut HeaderMap) {
+pub(crate) fn vary_by_encoding(headers: &mut HeaderMap) {
     let mut values = headers.get_all(header::VARY).iter();
     if !values.any(|value| is_by_encoding(value.as_bytes())) {
         headers.append(header::VARY, VARY_BY_ENCODING);

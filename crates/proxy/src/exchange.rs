@@ -43,6 +43,9 @@ impl Choice {
 fn route(core: &Core, ask: &Ask, spin: u64) -> Vec<Arc<Hop>> {
     let now_ms = core.node.clock.now_mono_ms();
     let sources = ask.sources(spin);
+    if ask.site.is_apart {
+        return sources;
+    }
     ask.plan.upstream.route(sources, &ask.full_key, ask.arrival.from_peer, now_ms)
 }
 

@@ -6,6 +6,7 @@
 //! on.
 
 use crate::node::Core;
+use crate::normalize::Ask;
 use crate::plan::Site;
 use crate::request_id::RequestId;
 use http::{HeaderMap, Method, header};
@@ -24,6 +25,8 @@ pub(crate) struct Ledger {
     id: RequestId,
     started_us: u64,
     line: Option<Box<Line>>,
+    /// It is of a fragment of a page, and not of a request that a client sent.
+    is_fragment: bool,
     /// How the cache took part.
     pub(crate) cache: CacheResult,
     /// Why it did not answer, or why the request was refused.
@@ -99,12 +102,25 @@ impl Ledger {
         let node = &core.node;
         let is_on = node.access_log.is_on();
         let line = is_on.then(|| Box::new(Line::new(&origin(), node.log_query())));
-        Box::new(Self {
+        Box::new(Self::new(core, id, started_us, line))
+    }
+
+    /// Opens the account of a fragment: it has no line and is counted as what it is.
+    pub(crate) fn of_fragment(core: &Rc<Core>, ask: &Ask, started_us: u64) -> Self {
+        let mut ledger = Self::new(core, ask.id, started_us, None);
+        ledger.at_site(&ask.site);
+        ledger.is_fragment = true;
+        ledger
+    }
+
+    fn new(core: &Rc<Core>, id: RequestId, started_us: u64, line: Option<Box<Line>>) -> Self {
+        Self {
             started_us,
             core: Rc::clone(core),
             site: None,
             id,
             line,
+            is_fragment: false,
             cache: CacheResult::Local,
             reason: None,
             status: 0,
@@ -115,7 +131,7 @@ impl Ledger {
             completed: false,
             age_s: None,
             fetched: None,
-        })
+        }
     }
 
     /// Names the site whose counters this request moves.
@@ -170,6 +186,9 @@ impl Ledger {
     }
 
     fn close(&mut self) {
+        if self.is_fragment {
+            return self.close_fragment();
+        }
         let total_us = self.elapsed_us();
         match &self.site {
             Some(site) => {
@@ -193,6 +212,13 @@ impl Ledger {
         if let Some(line) = self.line.take() {
             self.write(&line, total_us);
         }
+    }
+
+    fn close_fragment(&self) {
+        let Some(site) = &self.site else { return };
+        let counters = site.counters.here();
+        counters.esi_fragments.inc(self.cache.word());
+        counters.upstream_received.add(self.passed_bytes);
     }
 
     fn write(&self, line: &Line, total_us: u64) {

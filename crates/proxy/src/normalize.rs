@@ -4,7 +4,8 @@
 //! about which resource is meant.
 
 use crate::admit::Arrival;
-use crate::carries::Carries;
+use crate::carries::{Carries, SURROGATE_CAPABILITY};
+use crate::esi;
 use crate::plan::{Plan, Site};
 use crate::request::Visit;
 use crate::request_id::RequestId;
@@ -13,12 +14,12 @@ use crate::upstream::Hop;
 use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
 use selvedge_net::{Refusal, RequestBody};
 use selvedge_policy::target::{self, Target};
-use selvedge_policy::{Encodings, Key, KeyParts, KeySeed, RequestDirectives, Scheme};
+use selvedge_policy::{Encodings, Key, KeyParts, KeySeed, RequestDirectives, Scheme, validate};
 use std::rc::Rc;
 use std::sync::Arc;
 
 /// A request, understood. Owns what a fetch needs, so that a fill can outlive its client.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Ask {
     pub(crate) plan: Arc<Plan>,
     pub(crate) site: Arc<Site>,
@@ -40,6 +41,8 @@ pub(crate) struct Ask {
     pub(crate) encodings: Encodings,
     /// The protocol the client wants to switch to.
     pub(crate) upgrade: Option<HeaderValue>,
+    /// Whoever asks assembles pages itself, and is believed to.
+    pub(crate) leaves_esi: bool,
 }
 
 impl Ask {
@@ -58,24 +61,12 @@ impl Ask {
         let path =
             target::normalize_path(uri.path()).map_err(|_| Failure::Refused(Refusal::Target))?;
         let query = site.query.apply_to(uri.query());
-        let mut full_key = Vec::new();
-        KeyParts {
-            site: &site.name,
-            scheme: arrival.scheme,
-            host: &host,
-            path: &path,
-            query: query.as_deref(),
-        }
-        .bytes(&mut full_key);
+        let (full_key, path_and_query) =
+            key_and_target(&site, arrival.scheme, &host, &path, query.as_deref());
         let path_bytes = path.len();
-        let mut path_and_query = path.into_owned();
-        if let Some(query) = &query {
-            path_and_query.reserve(query.len() + 1);
-            path_and_query.push('?');
-            path_and_query.push_str(query);
-        }
         let (method, version) = (req.method().clone(), req.version());
-        let headers = std::mem::take(req.headers_mut());
+        let mut headers = std::mem::take(req.headers_mut());
+        let leaves_esi = carries.surrogate && heed_capability(&mut headers, &arrival);
         let upgrade = if carries.upgrade && site.upgrades {
             wanted_upgrade(&method, version, &headers)
         } else {
@@ -105,6 +96,53 @@ impl Ask {
             headers,
             encodings,
             upgrade,
+            leaves_esi,
+        }))
+    }
+
+    /// The same request for the whole of what it asks for, whatever its conditions.
+    pub(crate) fn whole(&self) -> Rc<Self> {
+        let mut ask = self.clone();
+        validate::strip_conditions(&mut ask.headers);
+        ask.headers.remove(header::RANGE);
+        (ask.carries.conditions, ask.carries.range) = (false, false);
+        Rc::new(ask)
+    }
+
+    /// The request for a fragment of what this one asks for.
+    pub(crate) fn fragment(&self, seed: &KeySeed, part: esi::Part) -> Result<Rc<Self>, Failure> {
+        let esi::Part { site, scheme, host, path_and_query, method, headers } = part;
+        let (path, query) = match path_and_query.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path_and_query.as_str(), None),
+        };
+        let path = target::normalize_path(path).map_err(|_| Failure::Refused(Refusal::Target))?;
+        let query = site.query.apply_to(query);
+        let (full_key, path_and_query) =
+            key_and_target(&site, scheme, &host, &path, query.as_deref());
+        let carries = Carries::of(&headers);
+        let directives = match carries.cache_control {
+            true => RequestDirectives::parse(&headers),
+            false => RequestDirectives::default(),
+        };
+        Ok(Rc::new(Self {
+            plan: Arc::clone(&self.plan),
+            arrival: Arrival { scheme, ..self.arrival.clone() },
+            carries,
+            id: self.id,
+            key: seed.hash(&full_key),
+            full_key,
+            method,
+            version: self.version,
+            host,
+            path_bytes: path.len(),
+            path_and_query,
+            headers,
+            directives,
+            encodings: Encodings::PLAIN,
+            upgrade: None,
+            leaves_esi: false,
+            site,
         }))
     }
 
@@ -164,6 +202,37 @@ impl Ask {
     pub(crate) fn is_for_cache(&self, bodiless: bool) -> bool {
         matches!(self.method, Method::GET | Method::HEAD) && self.upgrade.is_none() && bodiless
     }
+}
+
+/// The full key of a resource, and its path and query as they are sent on.
+fn key_and_target(
+    site: &Site,
+    scheme: Scheme,
+    host: &str,
+    path: &str,
+    query: Option<&str>,
+) -> (Vec<u8>, String) {
+    let mut full_key = Vec::new();
+    KeyParts { site: &site.name, scheme, host, path, query }.bytes(&mut full_key);
+    let query_bytes = query.map_or(0, |query| query.len() + 1);
+    let mut path_and_query = String::with_capacity(path.len() + query_bytes);
+    path_and_query.push_str(path);
+    if let Some(query) = query {
+        path_and_query.push('?');
+        path_and_query.push_str(query);
+    }
+    (full_key, path_and_query)
+}
+
+/// Whether a surrogate before this one assembles pages. Only one that is trusted may say so, and
+/// nobody else's word goes on to an origin.
+fn heed_capability(headers: &mut HeaderMap, arrival: &Arrival) -> bool {
+    if !arrival.trusted {
+        headers.remove(SURROGATE_CAPABILITY);
+        return false;
+    }
+    let mut lines = headers.get_all(SURROGATE_CAPABILITY).iter();
+    lines.any(|line| selvedge_esi::surrogate::capability_has_esi(line.as_bytes()))
 }
 
 /// The protocol to switch to, if the client asks for one in the only way that can be granted.

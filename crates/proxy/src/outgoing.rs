@@ -1,5 +1,6 @@
 //! The request as the next hop gets it: written anew from what was understood, never copied.
 
+use crate::carries::SURROGATE_CAPABILITY;
 use crate::followed::Pushed;
 use crate::normalize::Ask;
 use crate::revision::SELVEDGE_REVISION;
@@ -52,6 +53,9 @@ pub(crate) fn request(
     headers.remove(header::EXPECT);
     announce(&mut headers, &ask.method, &body);
     count_down(&mut headers, &ask.method);
+    if ask.site.esi.is_some() && !ask.arrival.from_node {
+        offer_esi(&mut headers, ask, node);
+    }
     let method = adapt(&mut headers, purpose).unwrap_or_else(|| ask.method.clone());
     forward::set_forwarded(
         &mut headers,
@@ -162,6 +166,16 @@ fn count_down(headers: &mut HeaderMap, method: &Method) {
         && let Some(left) = left.to_str().ok().and_then(|digits| digits.parse::<u32>().ok())
     {
         headers.insert(header::MAX_FORWARDS, HeaderValue::from(left.saturating_sub(1)));
+    }
+}
+
+/// Says that this node assembles pages, unless somebody before it does.
+fn offer_esi(headers: &mut HeaderMap, ask: &Ask, node: &str) {
+    if ask.leaves_esi {
+        return;
+    }
+    if let Ok(capability) = HeaderValue::try_from(selvedge_esi::surrogate::capability(node)) {
+        headers.append(SURROGATE_CAPABILITY, capability);
     }
 }
 

@@ -1,6 +1,7 @@
 //! A configuration made ready to serve: sites by host, next hops, rules. One revision of it serves
 //! a request from its first step to its last.
 
+use crate::esi;
 use crate::followed::{Door, Followed, Pushed};
 use crate::health::HealthRules;
 use crate::purge::{Guard, Token};
@@ -68,6 +69,10 @@ pub(crate) struct Site {
     /// Clients see what responses are tagged with.
     pub(crate) show_tags: bool,
     pub(crate) request_bytes_max: u64,
+    /// How its pages are assembled, if any are.
+    pub(crate) esi: Option<Arc<esi::Rules>>,
+    /// Its origins are asked from here, past other nodes: they do not know it.
+    pub(crate) is_apart: bool,
 }
 
 /// Header fields to change.
@@ -186,6 +191,7 @@ impl Compiled {
         let mut probes = Vec::new();
         let mut site = compile_site(config, from, with, &mut probes)?;
         site.pushed = pushed(from, with, door);
+        site.esi = esi_rules(config, from, &site, with)?.map(Arc::new);
         let site = Arc::new(site);
         Ok(Self { from: Arc::clone(from), site, probes })
     }
@@ -206,6 +212,16 @@ impl Compiled {
 fn pushed(site: &config::Site, with: &Ingredients<'_>, door: Option<&Door>) -> Option<Pushed> {
     let (name, is_all) = (site.name.as_str(), site.origin.is_empty());
     site.push.then(|| Pushed::new(name, is_all, with.followed.pushed.get(name), door))
+}
+
+impl Site {
+    /// The same site, whose responses are kept so long whatever they say.
+    pub(crate) fn with_ttl(&self, ttl: Duration) -> Self {
+        let mut site = self.clone();
+        let rules = &mut site.rules;
+        (rules.ttl_default, rules.ttl_min, rules.ttl_max) = (Some(ttl), ttl, ttl);
+        site
+    }
 }
 
 impl FieldRules {
@@ -354,7 +370,62 @@ fn compile_site(
         upgrades: site.websocket,
         show_tags: site.show_tags,
         request_bytes_max: site.request_body_max(&config.limits).bytes(),
+        esi: None,
+        is_apart: false,
     })
+}
+
+/// How the pages of a site are assembled. Each other server that fragments may come from is a site
+/// of its own within it, that no client reaches: its keys have another host.
+fn esi_rules(
+    config: &config::Config,
+    from: &config::Site,
+    site: &Site,
+    with: &Ingredients<'_>,
+) -> Result<Option<esi::Rules>, TlsError> {
+    let mode = match from.esi {
+        config::Esi::Off => return Ok(None),
+        config::Esi::SurrogateControl => esi::Mode::SurrogateControl,
+        config::Esi::Always => esi::Mode::Always,
+    };
+    let file = config.upstream.ca_file.as_deref();
+    let trust = file.map(|file| (with.load_trust)(file, Trust::Beside)).transpose()?;
+    let denied = config.upstream.origin_deny.iter().copied();
+    let denied: Arc<[IpNet]> = match from.esi_private {
+        true => denied.collect(),
+        false => denied.chain(esi::private_networks()).collect(),
+    };
+    let mut others = HashMap::new();
+    for url in &from.esi_origins {
+        let target = target(url, trust.as_ref(), None).with_denied(Arc::clone(&denied));
+        let (scheme, host) = (esi::scheme_of(url.scheme), target.authority());
+        let key = HopKey { tier: Tier::Origin, target, probe: None };
+        let hop = with.hops.hop(key, &url.to_string(), health_rules(&config.upstream));
+        let origins = Origins { hops: vec![(hop, 1)], policy: OriginPolicy::Ordered };
+        let other = Site {
+            origins,
+            pushed: None,
+            origin_host: None,
+            request_rules: FieldRules::default(),
+            https_redirect: false,
+            esi: None,
+            is_apart: true,
+            ..site.clone()
+        };
+        others.insert((scheme, host), Arc::new(other));
+    }
+    let types = from.esi_types.iter().map(|kind| kind.as_str().to_ascii_lowercase()).collect();
+    let secret = from.esi_secret_cookies.iter().map(|name| name.as_str().to_owned()).collect();
+    Ok(Some(esi::Rules {
+        mode,
+        types,
+        others,
+        depth_max: from.esi_depth,
+        fragments_max: from.esi_fragments,
+        parallel_max: from.esi_parallel,
+        timeout: from.esi_timeout,
+        secret_cookies: secret,
+    }))
 }
 
 fn compress(site: &config::Site) -> Compress {

@@ -13,6 +13,7 @@ use crate::admit::{self, Arrival};
 use crate::body::Body;
 use crate::carries::Carries;
 use crate::deliver;
+use crate::esi::{self, Assembled};
 use crate::fetch::{self, Known};
 use crate::ledger::{Ledger, Origin};
 use crate::node::Core;
@@ -65,6 +66,8 @@ pub(crate) enum What {
     Part(Box<SliceReader>, HeaderValue),
     /// A fill that still runs.
     Fill(FillReader, Arc<Head>),
+    /// A page that was assembled.
+    Page(Box<esi::Sheet>),
     /// The next hop; it is not for sharing.
     Passed(Box<(Response<UpstreamBody>, InFlight)>),
     /// This node sends the client to HTTPS.
@@ -160,42 +163,20 @@ async fn live(
     if let Some(location) = location {
         return Ok((ask, Served { what: What::Redirect(location), trail: Trail::LOCAL }));
     }
-    let served = if ask.upgrade.is_some() {
-        Box::pin(upgrade::switch(core, &ask, connection, &mut visit.ledger)).await?
-    } else if ask.is_for_cache(req.body().is_end_stream()) {
-        let found = {
-            let store = &core.node.store;
-            let mut entry = store.lookup(ask.key, &ask.full_key);
-            if entry.is_none() && store.may_recall(ask.key) {
-                entry = Box::pin(store.recall(ask.key, &ask.full_key)).await;
-            }
-            find(entry.as_deref(), &ask, visit.now)
+    if ask.upgrade.is_some() {
+        let switch = upgrade::switch(core, &ask, connection, &mut visit.ledger);
+        let served = Box::pin(switch).await?;
+        return Ok((ask, served));
+    }
+    let (now, body) = (visit.now, req.into_body());
+    let mut served = answer(core, &ask, body, now, &mut visit.ledger).await?;
+    if esi::wants(&ask, &served) {
+        let assemble = esi::assemble(core, &ask, served, &mut visit.ledger);
+        served = match Box::pin(assemble).await? {
+            Assembled::Page(served) => return Ok((ask, served)),
+            Assembled::Plain(served) => served,
         };
-        match found {
-            Found::Fresh(object) => Served::stored(object, Trail::HIT),
-            Found::Stale(object, reason) => {
-                if reason == StaleReason::WhileRevalidate {
-                    fetch::refresh_behind(core, &ask, &object);
-                }
-                ask.site.counters.here().stale_served(reason);
-                Served::stored(object, Trail::stale(reason))
-            }
-            Found::Passing => {
-                let (body, trail) = (req.into_body(), Trail::HIT_FOR_MISS);
-                Box::pin(fetch::pass(core, &ask, body, trail, &mut visit.ledger)).await?
-            }
-            Found::Missing(stale, fwd, detail) => {
-                let trail = Trail::miss(fwd, detail);
-                let known = Known { stale, unfit: None };
-                Box::pin(fetch::obtain(core, &ask, known, trail, &mut visit.ledger)).await?
-            }
-            Found::Refused => return Err(Failure::OnlyIfCached),
-        }
-    } else {
-        let has_body_in_no_key = matches!(ask.method, Method::GET | Method::HEAD);
-        let trail = if has_body_in_no_key { Trail::BODY } else { Trail::METHOD };
-        Box::pin(fetch::pass(core, &ask, req.into_body(), trail, &mut visit.ledger)).await?
-    };
+    }
     let served = match transform::coding_for(&ask, &served) {
         None => served,
         Some(coding) => Box::pin(transform::encode(core, &ask, served, coding)).await?,
@@ -207,6 +188,50 @@ async fn live(
         _ => served,
     };
     Ok((ask, served))
+}
+
+/// Finds the answer for a request that was understood: what is stored, or what the next hop says.
+/// The fragments of a page come through here as well.
+pub(crate) async fn answer(
+    core: &Rc<Core>,
+    ask: &Rc<Ask>,
+    body: RequestBody,
+    now: Now,
+    ledger: &mut Ledger,
+) -> Result<Served, Failure> {
+    Ok(if ask.is_for_cache(body.is_end_stream()) {
+        let found = {
+            let store = &core.node.store;
+            let mut entry = store.lookup(ask.key, &ask.full_key);
+            if entry.is_none() && store.may_recall(ask.key) {
+                entry = Box::pin(store.recall(ask.key, &ask.full_key)).await;
+            }
+            find(entry.as_deref(), ask, now)
+        };
+        match found {
+            Found::Fresh(object) => Served::stored(object, Trail::HIT),
+            Found::Stale(object, reason) => {
+                if reason == StaleReason::WhileRevalidate {
+                    fetch::refresh_behind(core, ask, &object);
+                }
+                ask.site.counters.here().stale_served(reason);
+                Served::stored(object, Trail::stale(reason))
+            }
+            Found::Passing => {
+                Box::pin(fetch::pass(core, ask, body, Trail::HIT_FOR_MISS, ledger)).await?
+            }
+            Found::Missing(stale, fwd, detail) => {
+                let trail = Trail::miss(fwd, detail);
+                let known = Known { stale, unfit: None };
+                Box::pin(fetch::obtain(core, ask, known, trail, ledger)).await?
+            }
+            Found::Refused => return Err(Failure::OnlyIfCached),
+        }
+    } else {
+        let has_body_in_no_key = matches!(ask.method, Method::GET | Method::HEAD);
+        let trail = if has_body_in_no_key { Trail::BODY } else { Trail::METHOD };
+        Box::pin(fetch::pass(core, ask, body, trail, ledger)).await?
+    })
 }
 
 /// The one host that key, routing and origin go by, and its site. Over TLS the host must be the one
@@ -261,7 +286,7 @@ fn find_known(entry: Option<&Entry>, ask: &Ask, now: Now) -> Found {
         }
     };
     let Some(entry) = entry else { return nothing(Fwd::UriMiss) };
-    let Some(object) = entry.select(&ask.headers, rules) else {
+    let Some(object) = entry.select(&ask.headers, rules).or_else(|| page_in(entry, ask)) else {
         return match nothing(Fwd::VaryMiss) {
             Found::Missing(..) if entry.passing(now) => Found::Passing,
             found => found,
@@ -282,6 +307,26 @@ fn find_known(entry: Option<&Entry>, ask: &Ask, now: Now) -> Found {
         }
         Reuse::OnlyIfCachedMiss => Found::Refused,
     }
+}
+
+/// A page that is stored in a coding which nobody asked for now: it is assembled without it, so one
+/// stored form serves all.
+fn page_in<'a>(entry: &'a Entry, ask: &Ask) -> Option<&'a Arc<Object>> {
+    ask.site.esi.as_ref()?;
+    let mut headers = ask.headers.clone();
+    let mut select = |coding: Option<&'static str>| {
+        match coding {
+            None => drop(headers.remove(header::ACCEPT_ENCODING)),
+            Some(coding) => {
+                let coding = HeaderValue::from_static(coding);
+                headers.insert(header::ACCEPT_ENCODING, coding);
+            }
+        }
+        entry.select(&headers, &ask.site.rules).filter(|object| esi::is_page(ask, object))
+    };
+    [None, Some("gzip"), Some("br"), Some("br, gzip"), Some("br, gzip, zstd")]
+        .into_iter()
+        .find_map(&mut select)
 }
 
 impl Visit {
@@ -333,7 +378,7 @@ impl Served {
             What::Object(object) => Some(&object.head),
             What::Sliced(reader) | What::Part(reader, _) => Some(&reader.object().head),
             What::Fill(_, head) => Some(head),
-            What::Passed(..) | What::Redirect(_) | What::Switch(_) => None,
+            What::Passed(..) | What::Page(_) | What::Redirect(_) | What::Switch(_) => None,
         }
     }
 }
@@ -355,6 +400,12 @@ impl Trail {
     };
     /// Gone on because of its method.
     pub(crate) const METHOD: Self = Self { fwd: Some(Fwd::Method), ..Self::new(CacheResult::Pass) };
+    /// Gone on because the tag of a fragment says that nothing stored is to answer.
+    pub(crate) const NO_STORE: Self = Self {
+        fwd: Some(Fwd::Bypass),
+        detail: Some("no-store-tag"),
+        ..Self::new(CacheResult::Pass)
+    };
     /// Gone on because its body is in no key.
     pub(crate) const BODY: Self = Self {
         fwd: Some(Fwd::Bypass),

@@ -42,6 +42,8 @@ pub(crate) enum Failure {
     Part,
     /// An encoder failed: memory, or a bug.
     Encode,
+    /// A fragment without which a page is none did not come, or the page itself is broken.
+    Assembly,
     /// A purge was refused, or did not do all it should.
     Purge(Refused),
 }
@@ -175,6 +177,11 @@ pub(crate) fn answer(failure: &Failure) -> Answer {
         Failure::Encode => {
             say(StatusCode::INTERNAL_SERVER_ERROR, "encode", "The answer could not be encoded.")
         }
+        Failure::Assembly => say(
+            StatusCode::BAD_GATEWAY,
+            "esi",
+            "A part of the page did not come, and nothing may stand in for it.",
+        ),
     }
 }
 
@@ -266,6 +273,7 @@ pub(crate) fn stale_may_stand_in(failure: &Failure) -> bool {
         | Failure::BodyTooLarge
         | Failure::OnlyIfCached
         | Failure::Purge(_)
+        | Failure::Assembly
         | Failure::Encode => false,
     }
 }

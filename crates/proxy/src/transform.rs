@@ -15,7 +15,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use selvedge_policy::Coding;
 use selvedge_policy::validate::weaken;
-use selvedge_store::{Begin, FillError, FillOutcome, FillReader, FillWriter, Head, Object, Wanted};
+use selvedge_store::{
+    Begin, FillError, FillOutcome, FillReader, FillWriter, Head, Object, Question, Wanted,
+};
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -37,7 +39,7 @@ pub(crate) fn coding_for(ask: &Ask, served: &Served) -> Option<Coding> {
 pub(crate) fn is_encodable(ask: &Ask, head: &Head) -> bool {
     // Remembered with the head: asking anew cost each hit 1000 instructions.
     !ask.arrival.from_node
-        && head.memo.decided(ask.plan.revision, || {
+        && head.memo.decided(Question::Encode, ask.plan.revision, || {
             head.status == StatusCode::OK
                 && head.derived.is_none()
                 && !head.meta.no_transform()

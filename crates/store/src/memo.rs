@@ -13,8 +13,26 @@ pub struct Memo {
     fields: [OnceLock<HeaderMap>; 2],
     /// The same as a deliverer writes them out: with what is hidden from clients, and without.
     lines: [[OnceLock<Lines>; 2]; 2],
-    /// A decision and the revision of the configuration it was made under; 0 before the first.
-    decided: AtomicU64,
+    /// Decisions, each with the revision of the configuration it was made under; 0 before the
+    /// first.
+    decided: [AtomicU64; Question::COUNT],
+    /// What was made of the body.
+    kept: OnceLock<Lines>,
+}
+
+/// What is decided about a head once for each revision of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Is its body worth a content coding?
+    Encode,
+    /// Is its body to be assembled from fragments?
+    Assemble,
+    /// Has it fields that clients do not see?
+    Hide,
+}
+
+impl Question {
+    const COUNT: usize = Self::Hide as usize + 1;
 }
 
 /// Of the crate that delivers.
@@ -45,29 +63,51 @@ impl Memo {
         kept.get_or_init(|| Box::new(make())).downcast_ref()
     }
 
+    /// What `make` gives, made once: always ask for the same type. Memory is not reckoned for it,
+    /// so it is to hold little more than the body itself.
+    pub fn kept<T: Send + Sync + 'static>(&self, make: impl FnOnce() -> T) -> Option<&T> {
+        self.kept.get_or_init(|| Box::new(make())).downcast_ref()
+    }
+
     /// What `decide` says, asked once for each revision of the configuration (from 1 on).
-    pub fn decided(&self, revision: u64, decide: impl FnOnce() -> bool) -> bool {
-        let known = self.decided.load(Relaxed);
+    pub fn decided(
+        &self,
+        question: Question,
+        revision: u64,
+        decide: impl FnOnce() -> bool,
+    ) -> bool {
+        let slot = &self.decided[question as usize];
+        let known = slot.load(Relaxed);
         if known >> 1 == revision {
             return known & 1 == 1;
         }
         let decision = decide();
-        self.decided.store(revision << 1 | u64::from(decision), Relaxed);
+        slot.store(revision << 1 | u64::from(decision), Relaxed);
         decision
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Memo;
+    use super::{Memo, Question};
 
     #[test]
     fn a_decision_holds_for_one_revision() {
         let memo = Memo::default();
-        assert!(memo.decided(1, || true));
-        assert!(memo.decided(1, || unreachable!("known")));
-        assert!(!memo.decided(2, || false));
-        assert!(!memo.decided(2, || unreachable!("known")));
-        assert!(memo.clone().decided(2, || true), "a new head is asked about anew");
+        let question = Question::Encode;
+        assert!(memo.decided(question, 1, || true));
+        assert!(memo.decided(question, 1, || unreachable!("known")));
+        assert!(!memo.decided(Question::Assemble, 1, || false), "one question is not another");
+        assert!(!memo.decided(question, 2, || false));
+        assert!(!memo.decided(question, 2, || unreachable!("known")));
+        assert!(memo.clone().decided(question, 2, || true), "a new head is asked about anew");
+    }
+
+    #[test]
+    fn what_is_kept_is_made_once() {
+        let memo = Memo::default();
+        assert_eq!(memo.kept(|| 1_u8), Some(&1));
+        assert_eq!(memo.kept(|| 2_u8), Some(&1));
+        assert_eq!(memo.kept(|| "another type"), None);
     }
 }

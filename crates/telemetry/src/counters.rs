@@ -189,6 +189,7 @@ counters! {
         client_aborted, "", "Answers that the client did not take to the end";
         upstream_truncated, "", "Answers that the next hop did not send to the end";
         peer_requests, "", "Requests that came from a peer";
+        esi_pages, "", "Answers assembled from fragments";
     }
     words {
         passed, "Requests and answers kept out of the cache, by reason";
@@ -196,6 +197,8 @@ counters! {
         fills_failed, "Fills that ended without a stored object, by reason";
         upstream_errors, "Failed exchanges with the next hop, by reason";
         errors, "Errors that a client saw, by reason";
+        esi_fragments, "Fragments of pages, by what became of them";
+        esi_faults, "What was wrong with pages that were assembled, by kind";
     }
     durations {
         request, "Time from the request head to the last byte handed to the connection";

@@ -9,11 +9,11 @@ use crate::key::{Kind, Shape, Side, count, duration, list, section, size};
 use crate::keys::limits::Limits;
 use crate::keys::upstream::Upstream;
 use crate::text::{
-    ClientCacheControl, Coding, Compress, Language, MediaType, Name, OriginPolicy, ProbePath,
+    ClientCacheControl, Coding, Compress, Esi, Language, MediaType, Name, OriginPolicy, ProbePath,
     QueryName,
 };
 use crate::units::ByteSize;
-use crate::url::{Origin, RegionShare};
+use crate::url::{Origin, RegionShare, Url};
 
 section! {
     /// A site: the hosts it answers for, its origin, and how it is cached.
@@ -174,7 +174,8 @@ section! {
 
     show_tags: bool = Kind::Flag, (= false), Reload,
         "Whether clients see Surrogate-Key, Cache-Tag and Cache-Tags.",
-        "Responses can be purged by the tags in these fields. Other nodes always get them.";
+        "Responses can be purged by the tags in these fields. With them goes Surrogate-Control. \
+         Other nodes always get them.";
 
     https_redirect: bool = Kind::Flag, (= false), Reload,
         "Whether requests over HTTP are sent to HTTPS.",
@@ -217,6 +218,46 @@ section! {
         "Whether clients may upgrade to another protocol.",
         "WebSocket and others become a tunnel once the origin agrees with 101; `idle_timeout` \
          closes one without traffic.";
+
+    esi: Esi = Kind::Choice(Esi::WORDS), (= "surrogate-control"), Reload,
+        "Which pages are assembled from fragments here.",
+        "`surrogate-control` is those that say `Surrogate-Control: content=\"ESI/1.0\"`, `always` is \
+         every page of a type in `esi_types`, `off` is none. What another node asks for is left to \
+         that node. The language is in crates/esi/README.md.";
+
+    esi_types: Vec<MediaType> = list(&Kind::MediaType, 64),
+        (= ["text/html", "text/xml", "application/xml", "application/xhtml+xml"]), Reload,
+        "Media types that are assembled.",
+        "Tags in other types stay as they are, whatever the response says.";
+
+    esi_origins: Vec<Url> = list(&Kind::Url, 64), (= []), Reload,
+        "Other servers that fragments may come from.",
+        "URLs of scheme, host and port. A tag may name the host of its page and these, and no \
+         others. They are asked from this node directly and get no cookies and no Authorization.";
+
+    esi_private: bool = Kind::Flag, (= false), Reload,
+        "Whether servers in `esi_origins` may have private addresses.",
+        "Loopback, link-local and private ones are refused otherwise, whatever name led there.";
+
+    esi_depth: usize = count(1, 10), (= 5), Reload,
+        "How deep fragments may be within fragments.",
+        "What would be deeper is left out.";
+
+    esi_fragments: usize = count(1, 10_000), (= 256), Reload,
+        "Fragments that one page may ask for.",
+        "Those of its fragments included. What would be more is left out.";
+
+    esi_parallel: usize = count(1, 64), (= 16), Reload,
+        "Fragments of a page that are asked for at a time.",
+        "They are sent in the order of the page all the same.";
+
+    esi_timeout: Duration = duration("10ms", "5m"), (= "10s"), Reload,
+        "How long a page waits for a fragment.",
+        "Unless its tag has a `maxwait`. After that it counts as failed.";
+
+    esi_secret_cookies: Vec<QueryName> = list(&Kind::QueryName, 256), (= []), Reload,
+        "Cookies that pages cannot read.",
+        "By `$(HTTP_COOKIE)`. They are sent to the origin like all others.";
 
     dns_ttl: Duration = duration("1s", "1d"), (= "30s"), Reload,
         "How long a resolver may keep where clients of this site are sent.",

@@ -1,0 +1,273 @@
+//! The head of a page that is assembled: what of the origin's fields still holds of the page that
+//! the client gets.
+
+use super::Sheet;
+use super::assembly::{Assembly, Page};
+use super::outflow::{self, Outflow};
+use crate::body::{Piece, Source};
+use crate::deliver;
+use crate::node::Core;
+use crate::normalize::Ask;
+use crate::request::{Served, What};
+use crate::rescue::Failure;
+use bytes::Bytes;
+use foldhash::fast::FixedState;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use selvedge_policy::validate::{self, Precondition};
+use selvedge_policy::{Coding, Qualified, ResponseDirectives, tags};
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hasher};
+use std::rc::Rc;
+
+/// How long a client may keep a response, by its own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Life {
+    /// It says nothing.
+    unsaid: bool,
+    no_store: bool,
+    private: bool,
+    no_cache: bool,
+    /// Seconds left of it.
+    left_s: u32,
+}
+
+impl Life {
+    /// What the fields of a response say, when it is new.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let said = ResponseDirectives::parse(headers);
+        let expires = || {
+            let read = |name| httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok();
+            let left = read(header::EXPIRES)?.duration_since(read(header::DATE)?);
+            Some(left.map_or(0, |left| u32::try_from(left.as_secs()).unwrap_or(u32::MAX)))
+        };
+        let left_s = said.max_age.or_else(expires);
+        Self {
+            unsaid: left_s.is_none() && said == ResponseDirectives::default(),
+            no_store: said.no_store,
+            private: said.private != Qualified::Absent,
+            no_cache: said.no_cache != Qualified::Absent,
+            left_s: left_s.unwrap_or(0),
+        }
+    }
+
+    /// What the fields of a response say that was not stored.
+    pub(super) fn of_passed(headers: &HeaderMap) -> Self {
+        Self::of(headers).after(age_of(headers))
+    }
+
+    /// Of something that is not known yet: nobody may keep it.
+    pub(super) const fn unknown() -> Self {
+        Self { unsaid: false, no_store: false, private: true, no_cache: false, left_s: 0 }
+    }
+
+    /// So many seconds later.
+    pub(super) const fn after(self, seconds: u32) -> Self {
+        Self { left_s: self.left_s.saturating_sub(seconds), ..self }
+    }
+
+    /// Of a page with parts of both.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            unsaid: self.unsaid && other.unsaid,
+            no_store: self.no_store || other.no_store,
+            private: self.private || other.private,
+            no_cache: self.no_cache || other.no_cache,
+            left_s: self.left_s.min(other.left_s),
+        }
+    }
+
+    /// What `Cache-Control` says of it; nothing if nobody said anything.
+    fn value(self) -> Option<HeaderValue> {
+        if self.unsaid {
+            return None;
+        }
+        let mut value = String::new();
+        if self.private {
+            value.push_str("private, ");
+        }
+        match self.no_store {
+            true => value.push_str("no-store"),
+            false => value.push_str(&format!("max-age={}", self.left_s)),
+        }
+        if self.no_cache {
+            value.push_str(", no-cache");
+        }
+        HeaderValue::try_from(value).ok()
+    }
+}
+
+/// The age that a response had when it came here.
+fn age_of(headers: &HeaderMap) -> u32 {
+    let age = headers.get(header::AGE).and_then(|age| age.to_str().ok());
+    age.and_then(|age| age.trim().parse().ok()).unwrap_or(0)
+}
+
+/// The head of the page as it was found.
+pub(super) struct Whole {
+    status: StatusCode,
+    headers: HeaderMap,
+    pub(super) life: Life,
+    ttl_s: Option<i64>,
+    /// There is a body behind it.
+    has_body: bool,
+}
+
+impl Whole {
+    pub(super) fn of(core: &Core, served: &Served) -> Self {
+        let now = core.node.now();
+        if let Some(head) = served.shared_head() {
+            let age_s = head.meta.age_s(now);
+            let life = super::kept(head).map_or_else(Life::unknown, |kept| kept.life);
+            return Self {
+                status: head.status,
+                headers: HeaderMap::clone(&head.headers),
+                life: life.after(age_s),
+                ttl_s: Some(head.meta.ttl_s(now)),
+                has_body: true,
+            };
+        }
+        let (status, headers) = match &served.what {
+            What::Passed(passing) => (passing.0.status(), passing.0.headers().clone()),
+            _ => (StatusCode::OK, HeaderMap::new()),
+        };
+        let life = Life::of_passed(&headers);
+        Self { status, headers, life, ttl_s: None, has_body: false }
+    }
+
+    /// Begins to give out the page: all of it, if all of it is at hand.
+    pub(super) async fn deliver(
+        self,
+        ask: &Rc<Ask>,
+        page: &Rc<Page>,
+        assembly: Assembly,
+    ) -> Result<Sheet, Failure> {
+        let Self { status, mut headers, ttl_s, has_body, .. } = self;
+        let coding = coding(ask, &headers);
+        strip(&mut headers);
+        if varies(ask, &headers) {
+            deliver::vary_by_encoding(&mut headers);
+        }
+        let mut out = Outflow::new(Rc::clone(page), assembly);
+        let is_bodiless = ask.method == Method::HEAD && !has_body;
+        let is_all = !is_bodiless && out.collect().await.map_err(|_| Failure::Assembly)?;
+        if !is_all {
+            headers.extend(life_fields(page.life.get().and(Life::unknown())));
+            if let Some(coding) = coding {
+                set_coding(&mut headers, coding);
+                out.encode(coding).map_err(|_| Failure::Encode)?;
+            }
+            let source = match ask.method {
+                Method::HEAD => Source::Empty,
+                _ => Source::Assembled(Box::new(out)),
+            };
+            return Ok(Sheet { status, headers, source, ttl_s });
+        }
+        let mut pieces = out.into_pieces();
+        headers.extend(life_fields(page.life.get()));
+        if status == StatusCode::OK && page.trace.is_none() {
+            headers.insert(header::ETAG, entity_tag(&pieces, coding));
+        }
+        if let Some(coding) = coding {
+            set_coding(&mut headers, coding);
+            pieces = outflow::encode_all(pieces, coding).await.ok_or(Failure::Encode)?;
+        }
+        Ok(all_of(ask, status, headers, pieces, ttl_s))
+    }
+}
+
+/// The answer with a page that is complete.
+fn all_of(
+    ask: &Ask,
+    status: StatusCode,
+    mut headers: HeaderMap,
+    pieces: VecDeque<Bytes>,
+    ttl_s: Option<i64>,
+) -> Sheet {
+    // Its tag is all that is known of the page as it is now.
+    let mut validators = HeaderMap::new();
+    if let Some(etag) = headers.get(header::ETAG) {
+        validators.insert(header::ETAG, etag.clone());
+    }
+    let bytes: usize = pieces.iter().map(Bytes::len).sum();
+    let (status, headers, source) =
+        match validate::precondition(&ask.method, &ask.headers, &validators, status) {
+            Precondition::NotModified => {
+                ask.site.counters.here().not_modified.inc();
+                let headers = validate::not_modified_headers(&headers);
+                (StatusCode::NOT_MODIFIED, headers, Source::Empty)
+            }
+            Precondition::Failed => {
+                let mut headers = HeaderMap::new();
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+                (StatusCode::PRECONDITION_FAILED, headers, Source::Empty)
+            }
+            Precondition::Proceed => {
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
+                let source = match ask.method {
+                    Method::HEAD => Source::Empty,
+                    _ => Source::parts(pieces.into_iter().map(Piece::Text).collect()),
+                };
+                (status, headers, source)
+            }
+        };
+    Sheet { status, headers, source, ttl_s }
+}
+
+/// Takes away what was true of the page as its origin sent it, and is not of what becomes of it.
+fn strip(headers: &mut HeaderMap) {
+    for name in [
+        "content-length",
+        "content-encoding",
+        "accept-ranges",
+        "content-md5",
+        "content-digest",
+        "repr-digest",
+        "digest",
+        "etag",
+        "last-modified",
+        "age",
+        "cache-control",
+        "expires",
+        "cdn-cache-control",
+        "trailer",
+    ] {
+        headers.remove(name);
+    }
+    headers.remove(&tags::SURROGATE_CONTROL);
+}
+
+fn life_fields(life: Life) -> HeaderMap {
+    life.value().map(|value| (header::CACHE_CONTROL, value)).into_iter().collect()
+}
+
+/// Whether the page could have another coding for another client.
+fn varies(ask: &Ask, headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    ask.site.compress.wants(content_type, None)
+}
+
+/// The coding in which this client gets the page. Unlike a stored copy it is made for one answer.
+fn coding(ask: &Ask, headers: &HeaderMap) -> Option<Coding> {
+    let may_change = !ResponseDirectives::parse(headers).no_transform;
+    let mut codings = ask.site.compress.codings.iter().copied();
+    let accepted = codings.find(|coding| ask.encodings.accepts(*coding));
+    accepted.filter(|_| may_change && varies(ask, headers))
+}
+
+fn set_coding(headers: &mut HeaderMap, coding: Coding) {
+    headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.token()));
+}
+
+/// A tag over all bytes of the page, the same wherever it is assembled. Weak for a page that goes
+/// out encoded (RFC 9110 8.8.1).
+fn entity_tag(pieces: &VecDeque<Bytes>, coding: Option<Coding>) -> HeaderValue {
+    let mut hasher = FixedState::default().build_hasher();
+    let mut bytes = 0;
+    for piece in pieces {
+        hasher.write(piece);
+        bytes += piece.len();
+    }
+    let weak = if coding.is_some() { "W/" } else { "" };
+    let tag = format!("{weak}\"esi-{:016x}-{bytes:x}\"", hasher.finish());
+    HeaderValue::try_from(tag).expect("hexadecimal digits are valid in a field")
+}
