@@ -7,6 +7,7 @@
 
 mod control;
 mod dns;
+mod esi;
 mod hit;
 mod measure;
 mod peers;
@@ -89,6 +90,12 @@ const BENCHES: &[Bench] = &[
         about: "answers that depend on where the client is: CPU per query, queries/s, p99 and \
                 loss against gdnsd and Knot DNS",
         run: dns::run,
+    },
+    Bench {
+        name: "esi",
+        about: "pages assembled from fragments: CPU per page and p99 against Varnish, first and \
+                last byte with slow fragments, reading of plain HTML",
+        run: esi::run,
     },
     Bench {
         name: "slow",

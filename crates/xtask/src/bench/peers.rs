@@ -36,6 +36,8 @@ pub(super) enum Storage {
     Memory,
     /// On disk, with little memory before it.
     Disk,
+    /// In memory, and pages are assembled from it.
+    Assembled,
 }
 
 /// Who is wanted: ours first, then of the peers `known` to a benchmark those that were asked for.
@@ -60,7 +62,8 @@ pub(super) struct Stage {
     pub(super) folder: PathBuf,
     storage: Storage,
     origin_port: u16,
-    origin: Server,
+    /// None: whoever measures has one of its own.
+    origin: Option<Server>,
 }
 
 impl Stage {
@@ -86,12 +89,26 @@ impl Stage {
         let mut origin = Server::start("origin", "nginx", &arguments, &Settings::logging_to(&log))?;
         let first = files.first().map_or("", |(name, _)| name);
         wait_for_ok(&mut origin, origin_port, &format!("/{first}"))?;
-        Ok(Self { folder, storage, origin_port, origin })
+        Ok(Self { folder, storage, origin_port, origin: Some(origin) })
+    }
+
+    /// Makes the folder and the certificate beside an origin that runs on a port.
+    pub(super) fn beside(
+        folder: &Path,
+        storage: Storage,
+        origin_port: u16,
+    ) -> Result<Self, Failure> {
+        fresh_folder(folder)?;
+        let folder = folder.canonicalize()?;
+        make_certificate(&folder)?;
+        Ok(Self { folder, storage, origin_port, origin: None })
     }
 
     /// How many requests the origin has answered.
     pub(super) fn origin_requests(&mut self) -> Result<usize, Failure> {
-        self.origin.check()?;
+        if let Some(origin) = &mut self.origin {
+            origin.check()?;
+        }
         let log = self.folder.join("origin").join("origin.access");
         Ok(fs::read_to_string(&log).map_err(Failure::at(&log))?.lines().count())
     }
@@ -218,13 +235,15 @@ fn fill(template: &str, folder: &Path, name: &str, ports: &Ports) -> Result<Path
     Ok(path)
 }
 
-/// The template of this name; for disks there may be one of its own.
+/// The template of this name; for each kind of storage there may be one of its own.
 fn source(name: &str, storage: Storage) -> PathBuf {
-    let of_its_own = Path::new(TEMPLATES).join("store").join(name);
-    match storage {
-        Storage::Disk if of_its_own.exists() => of_its_own,
-        Storage::Disk | Storage::Memory => Path::new(TEMPLATES).join(name),
-    }
+    let folder = match storage {
+        Storage::Memory => "",
+        Storage::Disk => "store",
+        Storage::Assembled => "esi",
+    };
+    let of_its_own = Path::new(TEMPLATES).join(folder).join(name);
+    if of_its_own.exists() { of_its_own } else { Path::new(TEMPLATES).join(name) }
 }
 
 fn replace(template: &str, folder: &Path, ports: &Ports) -> Result<String, Failure> {
