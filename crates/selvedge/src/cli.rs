@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Show what a node has stored, and why it is or is not served
     Cache(CacheArgs),
+    /// Run a page with fragments (ESI) and show what each of its tags comes to, costs, and why
+    Esi(EsiArgs),
     #[command(flatten)]
     Client(crate::client::Verb),
     /// Check a configuration file: all that a start does, except bind
@@ -60,6 +62,29 @@ pub(crate) struct RoleArgs {
     /// End when the process that started this one ends
     #[arg(long, hide = true)]
     pub(crate) die_with_starter: bool,
+}
+
+/// What `esi` needs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct EsiArgs {
+    /// The page; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Where fragments come from: the URL of the page at an origin, or a folder
+    #[arg(long, value_name = "URL|FOLDER")]
+    pub(crate) base: String,
+    /// Path and query of the page, if not those of the URL
+    #[arg(long, value_name = "PATH")]
+    pub(crate) path: Option<String>,
+    /// A field of the request, as `Cookie: user=ada`; more than one may be given
+    #[arg(long, short = 'H', value_name = "FIELD")]
+    pub(crate) header: Vec<String>,
+    /// How deep fragments may be within fragments
+    #[arg(long, default_value_t = 5, value_name = "COUNT")]
+    pub(crate) depth: usize,
+    /// Print the page that comes of it, and the tree to standard error
+    #[arg(long)]
+    pub(crate) page: bool,
 }
 
 /// What `dnssec` needs.

@@ -9,6 +9,7 @@ mod client;
 mod control;
 mod demo;
 mod dns;
+mod esi;
 mod follow;
 mod look;
 mod prepare;
@@ -55,6 +56,7 @@ fn run(command: Command) -> Result<(), Problem> {
         Command::Dnssec(args) => dns::keys::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Cache(args) => look::run(&args),
+        Command::Esi(args) => esi::run(&args),
         Command::Client(verb) => Ok(client::run(&verb)?),
         Command::Check(args) => {
             process::print(&check(&args)?);

@@ -20,6 +20,13 @@ pub(crate) fn print(text: &str) {
     let _ = out.flush();
 }
 
+/// Writes bytes to standard output as they are.
+pub(crate) fn write(bytes: &[u8]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}
+
 /// Shows how far something is, on a terminal, in one line that changes.
 pub(crate) fn progress(text: &str) {
     let mut err = std::io::stderr().lock();

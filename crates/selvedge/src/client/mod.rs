@@ -22,8 +22,7 @@ mod token;
 use crate::process;
 use api::{Answer, Api};
 use context::{Env, Where, choose};
-pub(crate) use fault::Fault;
-use fault::Kind;
+pub(crate) use fault::{Fault, Kind};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 

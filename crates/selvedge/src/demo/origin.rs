@@ -4,7 +4,7 @@ use super::pages;
 use crate::problem::Problem;
 use http::{Request, Response};
 use selvedge_net::{Connection, Handler, OutgoingBody, RequestBody, Running, Server, Settings};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -40,6 +40,8 @@ impl Origin {
 #[derive(Clone, Default)]
 struct Samples {
     counts: Rc<RefCell<HashMap<String, u64>>>,
+    /// Whether it answers nothing but that it is out of order.
+    stopped: Rc<Cell<bool>>,
 }
 
 impl Samples {
@@ -63,7 +65,13 @@ impl Handler for Samples {
         _connection: Rc<Connection>,
     ) -> impl Future<Output = Response<OutgoingBody>> {
         let path = req.uri().path();
-        let answer = pages::answer(req.method(), path, req.headers(), self.count(path));
+        if req.method() == http::Method::POST && matches!(path, "/stop" | "/go") {
+            self.stopped.set(path == "/stop");
+        }
+        let answer = match self.stopped.get() && path != "/stop" {
+            true => pages::out_of_order(),
+            false => pages::answer(req.method(), path, req.headers(), self.count(path)),
+        };
         let is_head = req.method() == http::Method::HEAD;
         async move {
             answer

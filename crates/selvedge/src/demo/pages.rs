@@ -67,6 +67,34 @@ const SAMPLES: &[Sample] = &[
         vary: None,
     },
     Sample {
+        path: "/front",
+        about: "put together here from the parts below (ESI), one of which asks for this page again",
+        content_type: "text/html; charset=utf-8",
+        cache_control: "max-age=300, stale-if-error=600",
+        vary: None,
+    },
+    Sample {
+        path: "/part/menu",
+        about: "a part of it, kept for ten minutes: purge its tag and it alone is made anew",
+        content_type: "text/html; charset=utf-8",
+        cache_control: "max-age=600, stale-if-error=600",
+        vary: None,
+    },
+    Sample {
+        path: "/part/user",
+        about: "a part that is another one for each cookie `user`, and kept nowhere",
+        content_type: "text/html; charset=utf-8",
+        cache_control: "private, no-store",
+        vary: None,
+    },
+    Sample {
+        path: "/part/spare",
+        about: "a part that stands in for one that fails",
+        content_type: "text/html; charset=utf-8",
+        cache_control: "max-age=600, stale-if-error=600",
+        vary: None,
+    },
+    Sample {
         path: "/broken",
         about: "an origin error, passed on and not kept",
         content_type: "text/plain; charset=utf-8",
@@ -87,7 +115,7 @@ pub(crate) fn answer(method: &Method, path: &str, request: &HeaderMap, count: u6
         return plain(StatusCode::NOT_FOUND, "max-age=10", format!("no page at {path}\n"));
     };
     if path == "/broken" {
-        return plain(StatusCode::SERVICE_UNAVAILABLE, "no-store", "out of order\n".to_owned());
+        return out_of_order();
     }
     let body = body_of(sample, request, count);
     let etag = format!("\"{:x}-{:x}\"", body.len(), checksum(&body));
@@ -123,7 +151,15 @@ pub(crate) fn answer(method: &Method, path: &str, request: &HeaderMap, count: u6
     if path == "/cdn" {
         response = response.header("cdn-cache-control", "max-age=3600");
     }
+    if path == "/front" {
+        response = response.header("surrogate-control", "content=\"ESI/1.0\"");
+    }
     Answer(response.body(body))
+}
+
+/// What an origin says that cannot serve.
+pub(crate) fn out_of_order() -> Answer {
+    plain(StatusCode::SERVICE_UNAVAILABLE, "no-store", "out of order\n".to_owned())
 }
 
 /// A response that was put together from constants.
@@ -156,8 +192,31 @@ fn body_of(sample: &Sample, request: &HeaderMap, count: u64) -> Bytes {
         "/cart" => Bytes::from(format!("{{\"items\":2,\"request\":{count}}}\n")),
         "/hello" => Bytes::from_static(greeting(request)),
         "/film.bin" => film(),
+        "/front" => Bytes::from_static(FRONT.as_bytes()),
+        "/part/menu" => Bytes::from(format!("<nav>wool, linen (made {count} times)</nav>")),
+        "/part/user" => Bytes::from(format!("<p>a basket for {}</p>", user(request))),
+        "/part/spare" => Bytes::from_static(b"<p>nothing special today</p>"),
         _ => Bytes::from(format!("{}\n", sample.about)),
     }
+}
+
+/// A page of parts. The offers fail, and `/front` is the page itself: it is left out.
+const FRONT: &str = "<!doctype html>
+<title>A page of parts</title>
+<esi:include src=\"/part/menu\"/>
+<p>Good day, <esi:vars>$(HTTP_COOKIE{user}|'guest')</esi:vars></p>
+<esi:include src=\"/part/user\" onerror=\"continue\"/>
+<esi:include src=\"/broken\" alt=\"/part/spare\"/>
+<esi:include src=\"/front\"/>
+<esi:remove><p>This node puts no pages together.</p></esi:remove>
+";
+
+/// Who asks, by a cookie; nothing of it that could be markup.
+fn user(request: &HeaderMap) -> String {
+    let cookies = request.get(header::COOKIE).and_then(|cookies| cookies.to_str().ok());
+    let mut cookies = cookies.unwrap_or_default().split(';').filter_map(|it| it.split_once('='));
+    let name = cookies.find(|(name, _)| name.trim() == "user").map_or("guest", |(_, user)| user);
+    name.chars().filter(char::is_ascii_alphanumeric).take(40).collect()
 }
 
 /// The film, made once.
