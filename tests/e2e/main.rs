@@ -57,6 +57,7 @@ mod tiers;
 mod tls;
 mod tour;
 mod tour_dns;
+mod tour_esi;
 mod upgrade;
 mod validation;
 mod vary;

@@ -7,9 +7,12 @@ use selvedge_tests::tools::{Output, curl, run};
 use selvedge_tests::{eventually, wait::PATIENCE};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A running demo. Dropping it ends it, and its parts with it.
-struct Demo {
+pub(crate) struct Demo {
+    /// The usual ports are looked for and then used: two demos that start at once find the same.
+    _alone: MutexGuard<'static, ()>,
     child: Child,
     out: Lines,
     err: Lines,
@@ -18,7 +21,9 @@ struct Demo {
 
 impl Demo {
     #[track_caller]
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
+        static ALONE: Mutex<()> = Mutex::new(());
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let mut child = Command::new(binary())
             .arg("demo")
             .stdin(Stdio::null())
@@ -28,7 +33,7 @@ impl Demo {
             .expect("the binary starts");
         let out = Lines::gather(child.stdout.take().expect("stdout is piped"));
         let err = Lines::gather(child.stderr.take().expect("stderr is piped"));
-        let mut demo = Self { child, out, err, dns: ([0, 0, 0, 0], 0).into() };
+        let mut demo = Self { _alone: alone, child, out, err, dns: ([0, 0, 0, 0], 0).into() };
         let runs = demo.out.wait(0, |line| line.starts_with("Ctrl-C stops it all"));
         assert!(runs.is_some(), "{:#?}", demo.err.all());
         demo.dns = demo.place("dns").parse().expect("an address");
@@ -37,14 +42,14 @@ impl Demo {
 
     /// Where a part runs, as the demo prints it.
     #[track_caller]
-    fn place(&self, part: &str) -> String {
+    pub(crate) fn place(&self, part: &str) -> String {
         let line = self.line(&format!("  {part}"));
         let place = line.trim_start_matches(&format!("  {part}")).split_whitespace().next();
         place.expect("it says where").to_owned()
     }
 
     #[track_caller]
-    fn line(&self, begins: &str) -> String {
+    pub(crate) fn line(&self, begins: &str) -> String {
         let lines = self.out.all();
         let found = lines.iter().find(|line| line.starts_with(begins));
         found.unwrap_or_else(|| panic!("no {begins:?} in {lines:#?}")).clone()

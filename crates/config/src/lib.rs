@@ -47,8 +47,8 @@ pub use keys::site::{Site, Timeouts};
 pub use keys::upstream::Upstream;
 pub use reference::reference;
 pub use text::{
-    Admit, ClientCacheControl, Coding, Compress, Continent, Country, Esi, Language, LogFormat, LogLevel,
-    LogTarget, MediaType, Name, OriginPolicy, ProbePath, QueryName, Signing,
+    Admit, ClientCacheControl, Coding, Compress, Continent, Country, Esi, Language, LogFormat,
+    LogLevel, LogTarget, MediaType, Name, OriginPolicy, ProbePath, QueryName, Signing,
 };
 pub use units::{ByteSize, duration};
 pub use url::{Origin, RegionShare, Url, UrlScheme};

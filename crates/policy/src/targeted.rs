@@ -54,7 +54,8 @@ fn surrogate(headers: &HeaderMap) -> Option<ResponseDirectives> {
     for member in joined.split(|byte| *byte == b',') {
         // What follows a semicolon names the one device that is meant: not this one.
         let Ok(member) = str::from_utf8(member) else { continue };
-        let (name, value) = member.trim().split_once('=').unwrap_or((member.trim(), ""));
+        let member = member.trim();
+        let (name, value) = member.split_once('=').unwrap_or((member, ""));
         match name.to_ascii_lowercase().as_str() {
             "max-age" => {
                 let (fresh, stale) = value.split_once('+').unwrap_or((value, ""));

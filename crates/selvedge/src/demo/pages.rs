@@ -68,7 +68,7 @@ const SAMPLES: &[Sample] = &[
     },
     Sample {
         path: "/front",
-        about: "put together here from the parts below (ESI), one of which asks for this page again",
+        about: "put together here from the parts below (ESI); one tag asks for the page itself",
         content_type: "text/html; charset=utf-8",
         cache_control: "max-age=300, stale-if-error=600",
         vary: None,

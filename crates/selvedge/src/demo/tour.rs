@@ -44,7 +44,7 @@ fn caches(ports: &Ports, folder: &Path) -> String {
          \x20 curl -si -H 'Accept-Language: de' http://{edge}/hello   # one variant a language\n\
          \x20 curl -si -r 9000000-9000099 http://{edge}/film.bin -o /dev/null -D -\n\
          \x20 selvedge cache --admin {edge_admin} inspect http://{edge}/film.bin\n\
-         \x20 curl -si -b user=ada http://{edge}/front                # put together from parts (ESI)\n\
+         \x20 curl -si -b user=ada http://{edge}/front        # made of parts (ESI)\n\
          \x20 curl -si --compressed http://{edge}/style.css -o /dev/null -D -\n\
          \x20 curl -s http://{edge_admin}/metrics | grep selvedge_requests\n\n\
          The client of control, in the same terminal as curl:\n\n\

@@ -11,15 +11,14 @@ use crate::problem::Problem;
 use crate::process;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Uri};
-use selvedge_esi::{
-    Evaluator, Include, Limits, OnError, Piece, Place, Template, Visitor, line_of,
-};
+use selvedge_esi::{Evaluator, Include, Limits, OnError, Piece, Place, Template, Visitor, line_of};
+use selvedge_net::Clock;
 use source::{Got, Source};
 use std::borrow::Cow;
 use std::io::Read;
 use std::path::Path;
 use std::pin::Pin;
-use std::time::Instant;
+use std::time::Duration;
 use tree::Branch;
 
 /// Longest page that is read.
@@ -81,7 +80,8 @@ pub(crate) fn run(args: &EsiArgs) -> Result<(), Problem> {
         None => source.path().parse().unwrap_or_default(),
     };
     let asker = Asker { host: source.host(), uri, headers };
-    let mut run = Run { source, depth_max: args.depth, left: FRAGMENTS_MAX, failed: false };
+    let (clock, depth_max) = (Clock::start(), args.depth);
+    let mut run = Run { source, clock, depth_max, left: FRAGMENTS_MAX, failed: false };
     let local = tokio::task::LocalSet::new();
     let work = run.page(&page, &asker, 0);
     let (text, branches) = runtime.block_on(local.run_until(work));
@@ -136,6 +136,7 @@ fn fields(lines: &[String]) -> Result<HeaderMap, Problem> {
 /// A run of a page and all its fragments.
 struct Run {
     source: Source,
+    clock: Clock,
     depth_max: usize,
     left: usize,
     /// A fragment without which there is no page did not come.
@@ -220,21 +221,21 @@ impl Run {
         depth: usize,
     ) -> (Option<Vec<u8>>, Branch) {
         let mut branch = Branch::include(line, &include.src);
-        for (src, is_alt) in
-            [(Some(&include.src), false), (include.alt.as_ref(), true)]
-        {
+        for (src, is_alt) in [(Some(&include.src), false), (include.alt.as_ref(), true)] {
             let Some(src) = src else { continue };
             if depth >= self.depth_max || self.left == 0 {
                 branch.say("left out: too deep, or too many");
                 return (Some(Vec::new()), branch);
             }
             self.left -= 1;
-            let began = Instant::now();
+            let began_us = self.clock.now_mono_us();
             let got = self.source.fetch(src, include, asker.uri.path(), &asker.headers).await;
+            let took_us = self.clock.now_mono_us().saturating_sub(began_us);
+            let took = Duration::from_micros(took_us);
             let which = if is_alt { format!("alt {src}") } else { "src".to_owned() };
             match got {
                 Ok(Got { body, status, is_page, uri }) => {
-                    branch.cost(&which, &status, body.len(), began.elapsed());
+                    branch.cost(&which, &status, body.len(), took);
                     if !is_page {
                         return (Some(body), branch);
                     }
@@ -249,7 +250,7 @@ impl Run {
                         return (came, branch);
                     }
                 }
-                Err(why) => branch.cost(&which, &why, 0, began.elapsed()),
+                Err(why) => branch.cost(&which, &why, 0, took),
             }
         }
         match include.on_error {

@@ -98,7 +98,7 @@ impl Source {
         let base = Base { scheme: self.scheme(), host: &host, path: page_path, query: None };
         let target = resolve(&base, src).map_err(|refusal| refusal.word().to_owned())?;
         if target.authority.as_ref().is_some_and(|authority| *authority != host) {
-            return Err("another host: an edge asks it only if the site's esi_origins has it".into());
+            return Err("another host: an edge asks only those in esi_origins of the site".into());
         }
         let uri: Uri = target.path_and_query.parse().map_err(|_| "no valid target".to_owned())?;
         match self {
@@ -166,7 +166,7 @@ async fn ask(
         return Err(format!("status {}", status.as_u16()));
     }
     if head.headers.contains_key(header::CONTENT_ENCODING) {
-        return Err("it has a content coding, which an edge takes off and this command does not".into());
+        return Err("it has a content coding; an edge takes that off, this does not".into());
     }
     let body = Limited::new(body, BYTES_MAX).collect().await;
     let body = body.map_err(|error| format!("it broke off: {error}"))?.to_bytes().to_vec();

@@ -57,6 +57,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "selvedge-config",
             "selvedge-control",
             "selvedge-dns",
+            "selvedge-esi",
             "selvedge-feed",
             "selvedge-geo",
             "selvedge-net",

@@ -86,9 +86,12 @@ fn load(
                 let found = round(LOAD, &url, seconds, server.server.pid(), &stage.folder)
                     .map_err(|failure| Failure::new(format!("{}: {failure}", server.name)))?;
                 if number > 0 {
+                    let Figures { requests_per_second: rate, cpu_us_per_request: cpu, p99_us } =
+                        found;
                     say(&format!(
-                        "  round {number} {:10} {path:10} {:>8.0} pages/s {:>7.2} us CPU {:>8.0} us p99",
-                        server.name, found.requests_per_second, found.cpu_us_per_request, found.p99_us,
+                        "  round {number} {:10} {path:10} {rate:>8.0} pages/s {cpu:>7.2} us CPU \
+                         {p99_us:>8.0} us p99",
+                        server.name,
                     ));
                     figures.entry(server.name).or_default().push(found);
                 }
@@ -175,10 +178,7 @@ fn slow(options: &Options, servers: &mut [Contestant]) -> Result<Vec<Row>, Failu
             aim: Some(Aim::AtMost(most)),
         }
     };
-    Ok(vec![
-        row("first_byte", FIRST_BYTE_MS, |it| it.0),
-        row("last_byte", LAST_BYTE_MS, |it| it.1),
-    ])
+    Ok(vec![row("first_byte", FIRST_BYTE_MS, |it| it.0), row("last_byte", LAST_BYTE_MS, |it| it.1)])
 }
 
 /// Milliseconds to the first and to the last byte of the page.
