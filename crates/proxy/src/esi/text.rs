@@ -21,6 +21,12 @@ const KEPT_BYTES_MAX: usize = 1 << 20;
 /// What may come out of a coding, of a page or a fragment.
 pub(super) const DECODED_BYTES_MAX: usize = 16 << 20;
 
+/// Bytes of a page that is read while it comes which one block may hold.
+const HELD_BYTES_MAX: usize = 8 << 20;
+
+/// The word for a page with a block that has no end in sight.
+const BLOCK: BodyError = BodyError::Aborted("esi-block-too-large");
+
 /// The text of a page.
 pub(crate) enum Text {
     /// Read before: the template, and how many of its nodes were taken.
@@ -38,6 +44,8 @@ pub(crate) struct Live {
     bytes: Flow,
     parser: Parser,
     nodes: Vec<Node>,
+    /// Bytes read since the last node was complete: what a block without an end may hold.
+    held_bytes: usize,
 }
 
 /// The bytes of a response, its coding taken off.
@@ -63,7 +71,7 @@ impl Text {
         }
         let bytes = Flow::of(core, ask, what)?;
         let (parser, nodes) = (Parser::new(limits()), Vec::new());
-        Ok(Self::Live(Box::new(Live { bytes, parser, nodes })))
+        Ok(Self::Live(Box::new(Live { bytes, parser, nodes, held_bytes: 0 })))
     }
 
     /// Evaluates what comes next. False: nothing does.
@@ -85,10 +93,16 @@ impl Text {
                 evaluator.eval(node, pieces);
             }
             Self::Live(live) => {
-                let Live { bytes, parser, nodes } = &mut **live;
+                let Live { bytes, parser, nodes, held_bytes } = &mut **live;
                 let ended = match ready!(bytes.poll(cx)) {
                     Some(Ok(bytes)) => {
+                        *held_bytes += bytes.len();
                         parser.push(bytes, nodes);
+                        if !nodes.is_empty() {
+                            *held_bytes = 0;
+                        } else if *held_bytes > HELD_BYTES_MAX {
+                            return Poll::Ready(Err(BLOCK));
+                        }
                         false
                     }
                     Some(Err(error)) => return Poll::Ready(Err(error)),
