@@ -57,8 +57,7 @@ impl Carries {
 
 const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 /// What a surrogate can do (Edge Architecture Specification, W3C note).
-pub(crate) const SURROGATE_CAPABILITY: HeaderName =
-    HeaderName::from_static("surrogate-capability");
+pub(crate) const SURROGATE_CAPABILITY: HeaderName = HeaderName::from_static("surrogate-capability");
 
 #[cfg(test)]
 mod tests {

@@ -53,9 +53,7 @@ impl Decoder {
         let output = Output { bytes: Vec::new(), left: bytes_max };
         let coding = coding.trim_ascii().to_ascii_lowercase();
         Some(Self(match &coding[..] {
-            b"br" => {
-                Kind::Brotli(Box::new(brotli::DecompressorWriter::new(output, BUFFER_BYTES)))
-            }
+            b"br" => Kind::Brotli(Box::new(brotli::DecompressorWriter::new(output, BUFFER_BYTES))),
             b"gzip" | b"x-gzip" => Kind::Gzip(Box::new(MultiGzDecoder::new(output))),
             b"zstd" => {
                 let decoder = raw::Decoder::new().ok()?;

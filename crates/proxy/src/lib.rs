@@ -7,8 +7,8 @@
 mod admit;
 mod body;
 mod carries;
-mod deliver;
 mod decode;
+mod deliver;
 mod encode;
 mod esi;
 mod exchange;

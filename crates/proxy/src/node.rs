@@ -13,6 +13,7 @@ use crate::upstream::Hops;
 use arc_swap::ArcSwap;
 use http::{Request, Response};
 use selvedge_config::Config;
+use selvedge_geo::places::Places;
 use selvedge_net::{Client, Clock, Connection, RequestBody, Tasks, TlsError};
 use selvedge_policy::{KeySeed, Now};
 use selvedge_store::Store;
@@ -46,6 +47,8 @@ pub struct Serving<'a> {
     pub load_trust: &'a TrustLoader<'a>,
     /// The content of `purge.token_file`.
     pub purge_token: Option<&'a Token>,
+    /// The content of `node.mmdb`.
+    pub places: Option<&'a Arc<Places>>,
 }
 
 /// A caching node, edge or parent: which of them is a matter of its configuration.
@@ -177,8 +180,8 @@ impl<'a> Serving<'a> {
         telemetry: &'a Telemetry,
         before: Option<&'a Plan>,
     ) -> Ingredients<'a> {
-        let Self { followed, load_trust, purge_token, .. } = *self;
-        Ingredients { hops, telemetry, load_trust, purge_token, followed, before }
+        let Self { followed, load_trust, purge_token, places, .. } = *self;
+        Ingredients { hops, telemetry, load_trust, purge_token, places, followed, before }
     }
 }
 
@@ -257,7 +260,7 @@ pub(crate) mod tests {
         let (hops, telemetry) = (Hops::default(), Telemetry::new("test"));
         let compile = |config: &Config, followed: &Followed, before: Option<&Plan>| {
             let load_trust = &|_: &_, _| unreachable!("no CA file in this configuration");
-            let serving = Serving { config, followed, load_trust, purge_token: None };
+            let serving = Serving { config, followed, load_trust, purge_token: None, places: None };
             let with = serving.ingredients(&hops, &telemetry, before);
             Plan::compile(config, 1, &with).expect("nothing to read")
         };
@@ -293,6 +296,7 @@ pub(crate) mod tests {
             telemetry: &telemetry,
             load_trust: &|_, _| unreachable!("no CA file in this configuration"),
             purge_token: None,
+            places: None,
             followed: &Followed::default(),
             before: None,
         };

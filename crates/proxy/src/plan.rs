@@ -10,6 +10,7 @@ use crate::upstream::{Hop, HopKey, Hops, OriginPolicy, Origins, Tier, Tiered, Up
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use selvedge_config as config;
+use selvedge_geo::places::Places;
 use selvedge_net::{ClientTls, Deadlines, Target, TlsError, UpstreamScheme};
 use selvedge_policy::encodings::Coding;
 use selvedge_policy::{ClientDirectives, QueryRules, SetCookie, SiteRules};
@@ -30,6 +31,7 @@ pub struct Plan {
     /// What they were made from, in the same order.
     compiled: Vec<Compiled>,
     pub(crate) purge: Guard,
+    pub(crate) places: Option<Arc<Places>>,
     pub(crate) upstream: Upstream,
     pub(crate) trust: Vec<IpNet>,
     pub(crate) ranges_max: usize,
@@ -125,6 +127,8 @@ pub(crate) struct Ingredients<'a> {
     pub(crate) load_trust: &'a TrustLoader<'a>,
     /// The content of `purge.token_file`.
     pub(crate) purge_token: Option<&'a Token>,
+    /// Where clients are.
+    pub(crate) places: Option<&'a Arc<Places>>,
     /// What control brings beside sites.
     pub(crate) followed: &'a Followed,
     /// The plan before this one, if it differs in sites alone.
@@ -165,6 +169,7 @@ impl Plan {
             sites: config.sites.iter().map(|site| site.name.to_string()).collect(),
             compiled,
             purge: Guard::new(&config.purge.from, with.purge_token.cloned()),
+            places: with.places.cloned(),
             upstream,
             trust: config.listen.trust.clone(),
             ranges_max: config.limits.ranges,

@@ -6,6 +6,7 @@ use crate::cache::Cache;
 use crate::problem::Problem;
 use crate::role::Role;
 use selvedge_config::{Config, Profile};
+use selvedge_geo::places::Places;
 use selvedge_net::{CertificatePem, Certificates, ClientTls, Clock, TlsError};
 use selvedge_proxy::{Followed, Node, Parts, Serving, Token, Trust};
 use selvedge_store::Store;
@@ -20,6 +21,7 @@ pub(crate) struct Prepared {
     pub(crate) config: Config,
     pub(crate) certificates: Vec<CertificatePem>,
     pub(crate) purge_token: Option<Token>,
+    pub(crate) places: Option<Arc<Places>>,
     pub(crate) warnings: Vec<String>,
     pub(crate) files: Files,
 }
@@ -87,6 +89,8 @@ pub(crate) fn prepare(file: &Path, role: Role, trusted: &Trusted) -> Result<Prep
     let certificates = certificates(&config, &files)?;
     let purge_token = config.purge.token_file.as_ref();
     let purge_token = purge_token.map(|file| token(&files.resolve(file))).transpose()?;
+    let places = config.node.mmdb.as_ref();
+    let places = places.map(|file| read_places(&files.resolve(file))).transpose()?;
     let mut warnings = Vec::new();
     if !certificates.is_empty() {
         let now_wall_s = Clock::start().now_wall_s();
@@ -97,7 +101,7 @@ pub(crate) fn prepare(file: &Path, role: Role, trusted: &Trusted) -> Result<Prep
     if let Some(file) = &config.control.ca_file {
         trusted.load(&files, file, Trust::Beside)?;
     }
-    let prepared = Prepared { config, certificates, purge_token, warnings, files };
+    let prepared = Prepared { config, certificates, purge_token, places, warnings, files };
     prepared.try_log()?;
     prepared.try_plan(trusted)?;
     Ok(prepared)
@@ -116,6 +120,16 @@ pub(crate) fn read_config(file: &Path, profile: Profile) -> Result<(Config, File
 pub(crate) fn read_file(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Problem> {
     let read = selvedge_net::read_file_up_to(path, bytes_max);
     read.map_err(|error| Problem::Read(path.to_owned(), error))
+}
+
+/// Longest database of places that is read.
+const PLACES_BYTES_MAX: u64 = 1 << 30;
+
+/// Reads a database of places.
+fn read_places(path: &Path) -> Result<Arc<Places>, Problem> {
+    let bytes = read_file(path, PLACES_BYTES_MAX)?;
+    let wrong = |error: selvedge_geo::Error| Problem::Map(path.to_owned(), error.to_string());
+    Places::from_mmdb(&bytes).map(Arc::new).map_err(wrong)
 }
 
 /// The certificates that a configuration names.
@@ -148,6 +162,7 @@ impl Prepared {
             followed: &Followed::default(),
             load_trust: &load_trust,
             purge_token: self.purge_token.as_ref(),
+            places: self.places.as_ref(),
         };
         Ok(Node::new(parts, &serving)?)
     }

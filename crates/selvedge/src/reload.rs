@@ -8,6 +8,7 @@ use crate::problem::Problem;
 use crate::role::Role;
 use selvedge_config::Config;
 use selvedge_feed::State;
+use selvedge_geo::places::Places;
 use selvedge_net::{CertificatePem, Certificates, Clock, TlsError};
 use selvedge_node::{Changed, Identity, Objection, Standing};
 use selvedge_proxy::{Node, Serving, Token};
@@ -23,6 +24,7 @@ pub(crate) struct Reloader {
     pub(crate) config: Config,
     pub(crate) files: Files,
     pub(crate) purge_token: Option<Token>,
+    pub(crate) places: Option<Arc<Places>>,
     /// The certificates that the file names.
     pub(crate) own_certificates: Vec<CertificatePem>,
     pub(crate) node: Arc<Node>,
@@ -53,7 +55,7 @@ pub(crate) fn locked(shared: &Mutex<Reloader>) -> MutexGuard<'_, Reloader> {
 impl Reloader {
     /// Reads the file again and serves what it says. On an error everything stays as it is.
     pub(crate) fn reload(&mut self) -> Result<Vec<String>, Problem> {
-        let Prepared { config, certificates, purge_token, warnings, files } =
+        let Prepared { config, certificates, purge_token, places, warnings, files } =
             prepare(&self.file, self.role, &self.trusted)?;
         let restart = self.config.restart_needed(&config);
         if !restart.is_empty() {
@@ -64,11 +66,13 @@ impl Reloader {
         // the rest was compiled while preparing, from files that are not read again.
         self.access_log.reopen().map_err(Problem::Log)?;
         self.put_certificates(&certificates)?;
-        self.serve(&config, &files, purge_token.as_ref(), Anew::All)?;
+        let extras = (purge_token.as_ref(), places.as_ref());
+        self.serve(&config, &files, extras, Anew::All)?;
         if let Some(standing) = &self.standing {
             standing.set_lag_max(config.control.lag_max);
         }
-        (self.config, self.files, self.purge_token) = (config, files, purge_token);
+        (self.config, self.files) = (config, files);
+        (self.purge_token, self.places) = (purge_token, places);
         self.own_certificates = certificates;
         Ok(warnings)
     }
@@ -85,10 +89,10 @@ impl Reloader {
             put.map_err(|error| error.to_string())?;
         }
         let (config, files) = (self.config.clone(), self.files.clone());
-        let purge_token = self.purge_token.clone();
+        let (purge_token, places) = (self.purge_token.clone(), self.places.clone());
+        let extras = (purge_token.as_ref(), places.as_ref());
         let anew = if was_unserved { Anew::All } else { Anew::Changed };
-        self.serve(&config, &files, purge_token.as_ref(), anew)
-            .map_err(|error| error.to_string())?;
+        self.serve(&config, &files, extras, anew).map_err(|error| error.to_string())?;
         self.is_unserved = false;
         Ok(())
     }
@@ -120,14 +124,15 @@ impl Reloader {
         &mut self,
         base: &Config,
         files: &Files,
-        purge_token: Option<&Token>,
+        (purge_token, places): (Option<&Token>, Option<&Arc<Places>>),
         anew: Anew,
     ) -> Result<(), TlsError> {
         let load_trust = |file: &Path, trust| self.trusted.load(files, file, trust);
         let config = self.followed.as_mut().map(|followed| followed.config(base));
         let followed = self.followed.as_ref().map(Followed::beside).unwrap_or_default();
         let config = config.as_ref().unwrap_or(base);
-        let serving = Serving { config, followed: &followed, load_trust: &load_trust, purge_token };
+        let (followed, load_trust) = (&followed, &load_trust);
+        let serving = Serving { config, followed, load_trust, purge_token, places };
         match anew {
             Anew::All => self.node.reload(&serving)?,
             Anew::Changed => self.node.change_sites(&serving)?,

@@ -111,13 +111,14 @@ impl Service {
         let node = prepared.node(parts, &trusted)?;
         let _ = served.set(Arc::clone(&node));
         let beginning = Beginning::open(&config, files, role, &trusted, clock)?;
-        let Prepared { certificates: own_certificates, purge_token, files, .. } = prepared;
+        let Prepared { certificates: own_certificates, purge_token, places, files, .. } = prepared;
         let mut reloader = Reloader {
             file: args.config.clone(),
             role,
             config: config.clone(),
             files,
             purge_token,
+            places,
             own_certificates,
             node: Arc::clone(&node),
             cache: Arc::clone(&cache),

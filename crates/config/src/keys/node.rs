@@ -31,6 +31,11 @@ section! {
         "Bytes a second that this node can send.",
         "DNS servers send fewer clients here when most of it is used. 10 Gbit/s are `1192MiB`.";
 
+    mmdb: Option<PathBuf> = Kind::File, (none "nothing is known of where clients are"), Reload,
+        "Database of where clients are (MMDB), for pages that ask: `$(GEO{country_code})`.",
+        "Country, continent, coordinates and AS number. Read again on SIGHUP; a broken one is \
+         refused, and what runs goes on.";
+
     drain_timeout: Duration = duration("0s", "1h"), (= "30s"), Reload,
         "How long requests that run may go on after a stop was asked for.",
         "The process stops accepting at once, lets what runs finish, writes what is for disk, and \

@@ -43,6 +43,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "selvedge-config",
             "selvedge-esi",
             "selvedge-feed",
+            "selvedge-geo",
             "selvedge-net",
             "selvedge-policy",
             "selvedge-store",
