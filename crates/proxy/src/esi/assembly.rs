@@ -3,11 +3,11 @@
 
 use super::fragment::{self, Failed, Fragment, Task};
 use super::head::Life;
+use super::limits;
 use super::rules::Rules;
 use super::text::Text;
 use super::trace::Trace;
 use super::visitor::View;
-use super::limits;
 use crate::node::Core;
 use crate::normalize::Ask;
 use bytes::Bytes;

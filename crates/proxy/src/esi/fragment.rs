@@ -229,8 +229,8 @@ async fn one(
     if !status.is_success() || status == StatusCode::PARTIAL_CONTENT {
         return Err(Absent::Failed(word_of(status)));
     }
-    let stream = stream(page, &part, lineage, tag, served)
-        .map_err(|error| Absent::Failed(error.word()))?;
+    let stream =
+        stream(page, &part, lineage, tag, served).map_err(|error| Absent::Failed(error.word()))?;
     let taken = Fragment::take(page, stream, TAKEN_BYTES_MAX).await;
     taken.map_err(|error| Absent::Failed(error.word()))
 }
@@ -268,7 +268,8 @@ fn note(page: &Page, served: &Served) -> StatusCode {
     let now = page.core.node.now();
     let (status, life, sets_cookie) = match (&served.what, served.shared_head()) {
         (_, Some(head)) => {
-            let life = kept(head).map_or_else(Life::unknown, |kept| kept.life.after(head.meta.age_s(now)));
+            let life =
+                kept(head).map_or_else(Life::unknown, |kept| kept.life.after(head.meta.age_s(now)));
             (head.status, life, head.headers.first("set-cookie").is_some())
         }
         (What::Passed(passing), None) => {
@@ -298,12 +299,7 @@ const fn word_of(status: StatusCode) -> &'static str {
 /// The request that a tag makes of the request for its page.
 fn part(page: &Page, ask: &Ask, tag: &Include, src: &str) -> Result<Part, &'static str> {
     let own = ask.arrival.scheme;
-    let base = Base {
-        scheme: scheme(own),
-        host: &ask.host,
-        path: ask.path(),
-        query: ask.query(),
-    };
+    let base = Base { scheme: scheme(own), host: &ask.host, path: ask.path(), query: ask.query() };
     let target = resolve(&base, src).map_err(|refusal| refusal.word())?;
     let Target { scheme: named, authority, path_and_query } = target;
     let wanted = match named {

@@ -68,9 +68,9 @@ impl Rules {
         };
         let essence = value.split(';').next().unwrap_or_default().trim();
         self.types.iter().any(|wanted| match wanted.strip_suffix('*') {
-            Some(prefix) => essence
-                .get(..prefix.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(prefix)),
+            Some(prefix) => {
+                essence.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+            }
             None => essence.eq_ignore_ascii_case(wanted),
         })
     }
@@ -137,9 +137,17 @@ mod tests {
             let ip: IpAddr = text.parse().expect("an address");
             networks.iter().any(|network| network.contains(&ip))
         };
-        for inside in ["127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "::", "fe80::1",
-            "64:ff9b::a00:1", "255.255.255.255", "fec0::1"]
-        {
+        for inside in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "169.254.169.254",
+            "::1",
+            "::",
+            "fe80::1",
+            "64:ff9b::a00:1",
+            "255.255.255.255",
+            "fec0::1",
+        ] {
             assert!(is_private(inside), "{inside}");
         }
         for outside in ["1.1.1.1", "8.8.8.8", "100.128.0.1", "2606:4700::1111"] {

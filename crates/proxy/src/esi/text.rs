@@ -154,9 +154,10 @@ impl Flow {
         let of_head = |head: &Head| coding(&head.headers);
         let (source, coding) = match what {
             What::Object(object) => {
-                let coding = object.headers.first("content-encoding").and_then(|coding| {
-                    http::HeaderValue::from_bytes(coding).ok()
-                });
+                let coding = object
+                    .headers
+                    .first("content-encoding")
+                    .and_then(|coding| http::HeaderValue::from_bytes(coding).ok());
                 let all = 0..object.body.len();
                 let source = match SliceReader::new(core, ask, &object, all) {
                     Some(reader) => Source::Sliced(Box::new(reader), None),
@@ -181,9 +182,7 @@ impl Flow {
         };
         let decoder = match coding {
             None => None,
-            Some(coding) => {
-                Some(Decoder::new(coding.as_bytes(), DECODED_BYTES_MAX).ok_or(CODING)?)
-            }
+            Some(coding) => Some(Decoder::new(coding.as_bytes(), DECODED_BYTES_MAX).ok_or(CODING)?),
         };
         Ok(Self { source, decoder, ended: false })
     }
