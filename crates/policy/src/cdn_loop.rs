@@ -36,11 +36,15 @@ pub fn depth(headers: &HeaderMap) -> usize {
 
 /// Whether the last node was an edge that asks us as its peer.
 pub fn came_from_peer(headers: &HeaderMap) -> bool {
-    let last = list::all_members(headers, CDN_LOOP).take(MEMBERS_MAX).last();
-    last.is_some_and(|member| {
+    last(headers).is_some_and(|member| {
         is_ours(member)
             && list::parameters(member).skip(1).any(|parameter| parameter == b"hop=peer")
     })
+}
+
+/// Whether the last node was one of this CDN, and not of another that stands in front of it.
+pub fn came_from_ours(headers: &HeaderMap) -> bool {
+    last(headers).is_some_and(is_ours)
 }
 
 /// Appends this node before the request goes on.
@@ -62,6 +66,10 @@ fn member(node: &str, hop: Hop) -> HeaderValue {
         text.push_str("; hop=peer");
     }
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(CDN_ID))
+}
+
+fn last(headers: &HeaderMap) -> Option<&[u8]> {
+    list::all_members(headers, CDN_LOOP).take(MEMBERS_MAX).last()
 }
 
 fn ours(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
@@ -104,8 +112,10 @@ mod tests {
         assert!(came_from_peer(&headers));
         append(&mut headers, "edge-2", Hop::Up);
         assert!(!came_from_peer(&headers));
+        assert!(came_from_ours(&headers));
         headers.append(CDN_LOOP, HeaderValue::from_static("other; hop=peer"));
         assert!(!came_from_peer(&headers));
+        assert!(!came_from_ours(&headers));
     }
 
     #[test]

@@ -178,7 +178,7 @@ fn whole(
 /// Whether this client is not to see what its answer is tagged with. Other nodes are: they purge by
 /// it too.
 fn hides_tags(ask: &Ask) -> bool {
-    !ask.site.show_tags && !ask.arrival.from_node
+    !ask.site.show_tags && !ask.arrival.from_node && !ask.leaves_esi
 }
 
 fn has_hidden(head: &Head) -> bool {

@@ -14,7 +14,9 @@ use crate::upstream::Hop;
 use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
 use selvedge_net::{Refusal, RequestBody};
 use selvedge_policy::target::{self, Target};
-use selvedge_policy::{Encodings, Key, KeyParts, KeySeed, RequestDirectives, Scheme, validate};
+use selvedge_policy::{
+    Encodings, Key, KeyParts, KeySeed, RequestDirectives, Scheme, cdn_loop, validate,
+};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -41,7 +43,7 @@ pub(crate) struct Ask {
     pub(crate) encodings: Encodings,
     /// The protocol the client wants to switch to.
     pub(crate) upgrade: Option<HeaderValue>,
-    /// Whoever asks assembles pages itself, and is believed to.
+    /// Whoever asks assembles pages itself: another node, or a surrogate that is trusted.
     pub(crate) leaves_esi: bool,
 }
 
@@ -66,7 +68,9 @@ impl Ask {
         let path_bytes = path.len();
         let (method, version) = (req.method().clone(), req.version());
         let mut headers = std::mem::take(req.headers_mut());
-        let leaves_esi = carries.surrogate && heed_capability(&mut headers, &arrival);
+        let is_heeded = carries.surrogate && heed_capability(&mut headers, &arrival);
+        // Nodes ask for pages as they are. Another CDN in front of this one does not.
+        let leaves_esi = is_heeded || carries.cdn_loop && cdn_loop::came_from_ours(&headers);
         let upgrade = if carries.upgrade && site.upgrades {
             wanted_upgrade(&method, version, &headers)
         } else {

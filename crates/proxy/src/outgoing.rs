@@ -53,8 +53,8 @@ pub(crate) fn request(
     headers.remove(header::EXPECT);
     announce(&mut headers, &ask.method, &body);
     count_down(&mut headers, &ask.method);
-    if ask.site.esi.is_some() && !ask.arrival.from_node {
-        offer_esi(&mut headers, ask, node);
+    if ask.site.esi.is_some() {
+        offer_esi(&mut headers, node);
     }
     let method = adapt(&mut headers, purpose).unwrap_or_else(|| ask.method.clone());
     forward::set_forwarded(
@@ -170,8 +170,9 @@ fn count_down(headers: &mut HeaderMap, method: &Method) {
 }
 
 /// Says that this node assembles pages, unless somebody before it does.
-fn offer_esi(headers: &mut HeaderMap, ask: &Ask, node: &str) {
-    if ask.leaves_esi {
+fn offer_esi(headers: &mut HeaderMap, node: &str) {
+    let mut lines = headers.get_all(SURROGATE_CAPABILITY).iter();
+    if lines.any(|line| selvedge_esi::surrogate::capability_has_esi(line.as_bytes())) {
         return;
     }
     if let Ok(capability) = HeaderValue::try_from(selvedge_esi::surrogate::capability(node)) {

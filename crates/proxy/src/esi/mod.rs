@@ -68,7 +68,7 @@ pub(crate) struct Sheet {
 /// Whether this answer is to be assembled for whoever asks.
 pub(crate) fn wants(ask: &Ask, served: &Served) -> bool {
     let Some(rules) = &ask.site.esi else { return false };
-    if ask.arrival.from_node || ask.leaves_esi {
+    if ask.leaves_esi {
         return false;
     }
     match (&served.what, served.shared_head()) {
@@ -84,8 +84,7 @@ pub(crate) fn wants(ask: &Ask, served: &Served) -> bool {
 /// Whether a stored response is a page that is assembled here, in whatever coding it is.
 pub(crate) fn is_page(ask: &Ask, object: &Object) -> bool {
     let rules = ask.site.esi.as_ref();
-    let is_for_us = !ask.arrival.from_node && !ask.leaves_esi;
-    is_for_us && rules.is_some_and(|rules| wants_head(ask, rules, object))
+    !ask.leaves_esi && rules.is_some_and(|rules| wants_head(ask, rules, object))
 }
 
 fn wants_head(ask: &Ask, rules: &Rules, head: &Head) -> bool {
