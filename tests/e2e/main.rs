@@ -30,6 +30,7 @@ mod drain;
 mod encoding;
 mod errors_logs;
 mod esi;
+mod esi_safety;
 mod esi_tiers;
 mod fds;
 mod framing;

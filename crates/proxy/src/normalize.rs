@@ -217,7 +217,16 @@ fn key_and_target(
     query: Option<&str>,
 ) -> (Vec<u8>, String) {
     let mut full_key = Vec::new();
-    KeyParts { site: &site.name, scheme, host, path, query }.bytes(&mut full_key);
+    let apart;
+    let key_host = if site.is_apart {
+        // No client's host has this sign: what is asked for under the same name of a site of any
+        // host is not what another server says.
+        apart = format!("{host}!");
+        &apart
+    } else {
+        host
+    };
+    KeyParts { site: &site.name, scheme, host: key_host, path, query }.bytes(&mut full_key);
     let query_bytes = query.map_or(0, |query| query.len() + 1);
     let mut path_and_query = String::with_capacity(path.len() + query_bytes);
     path_and_query.push_str(path);

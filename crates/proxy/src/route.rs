@@ -30,6 +30,11 @@ impl Routes {
     /// The site of a host in lower case, without its port: an exact name goes before a pattern, a
     /// longer pattern before a shorter one, and `*` comes last.
     pub(crate) fn find(&self, host: &str) -> Option<&Arc<Site>> {
+        self.named(host).or(self.any.as_ref())
+    }
+
+    /// The same, of those that name the host or what it is below: `*` names nobody.
+    pub(crate) fn named(&self, host: &str) -> Option<&Arc<Site>> {
         if let Some(site) = self.exact.get(host) {
             return Some(site);
         }
@@ -42,7 +47,7 @@ impl Routes {
                 rest = parent;
             }
         }
-        self.any.as_ref()
+        None
     }
 }
 

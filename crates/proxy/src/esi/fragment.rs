@@ -346,7 +346,7 @@ fn other(
             HostForm::Address(_) | HostForm::Local | HostForm::Odd => "fragment-address",
         });
     };
-    let known = ask.plan.routes.find(crate::route::host_of(authority));
+    let known = ask.plan.routes.named(crate::route::host_of(authority));
     Ok(Arc::clone(known.unwrap_or(apart)))
 }
 
