@@ -206,7 +206,7 @@ impl Assembly {
         }
         let Some(state) = self.state.take() else { return Ok(false) };
         let (ask, page) = (Rc::clone(&self.ask), Rc::clone(&self.page));
-        let view = View { ask: &ask, rules: &page.rules };
+        let view = View { ask: &ask, rules: &page.rules, is_personal: Cell::new(false) };
         let mut evaluator = Evaluator::resume(&view, state);
         let mut moved = false;
         let mut outcome = Ok(());
@@ -228,6 +228,9 @@ impl Assembly {
             }
         }
         self.state = Some(evaluator.into_state());
+        if view.is_personal.get() {
+            self.page.life.set(self.page.life.get().of_one_visitor());
+        }
         outcome.map(|()| moved)
     }
 

@@ -266,7 +266,7 @@ fn stream(
 /// that it sets go nowhere: the head of the page has gone, and the page may be others' too.
 fn note(page: &Page, served: &Served) -> StatusCode {
     let now = page.core.node.now();
-    let (status, life, sets_cookie) = match (&served.what, served.shared_head()) {
+    let (status, mut life, sets_cookie) = match (&served.what, served.shared_head()) {
         (_, Some(head)) => {
             let life =
                 kept(head).map_or_else(Life::unknown, |kept| kept.life.after(head.meta.age_s(now)));
@@ -278,6 +278,10 @@ fn note(page: &Page, served: &Served) -> StatusCode {
         }
         _ => (StatusCode::BAD_GATEWAY, Life::unknown(), false),
     };
+    if varies(served) {
+        // The page does not say so, and its head may have gone.
+        life = life.of_one_visitor();
+    }
     if status.is_success() {
         page.life.set(page.life.get().and(life));
         if sets_cookie {
@@ -285,6 +289,22 @@ fn note(page: &Page, served: &Served) -> StatusCode {
         }
     }
     status
+}
+
+/// Whether another visitor may get another fragment, and not just another coding of it.
+fn varies(served: &Served) -> bool {
+    let names_more = |value: &[u8]| {
+        let mut names = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        names.any(|name| !name.is_empty() && !name.eq_ignore_ascii_case(b"accept-encoding"))
+    };
+    let of_all = |headers: &HeaderMap| {
+        headers.get_all(header::VARY).iter().any(|line| names_more(line.as_bytes()))
+    };
+    match (&served.what, served.shared_head()) {
+        (_, Some(head)) => of_all(&head.headers),
+        (What::Passed(passing), None) => of_all(passing.0.headers()),
+        _ => false,
+    }
 }
 
 const fn word_of(status: StatusCode) -> &'static str {

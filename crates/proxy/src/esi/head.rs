@@ -60,6 +60,11 @@ impl Life {
         Self { unsaid: false, no_store: false, private: true, no_cache: false, left_s: 0 }
     }
 
+    /// Of something that is this visitor's alone, however long it lasts.
+    pub(super) const fn of_one_visitor(self) -> Self {
+        Self { unsaid: false, private: true, ..self }
+    }
+
     /// So many seconds later.
     pub(super) const fn after(self, seconds: u32) -> Self {
         Self { left_s: self.left_s.saturating_sub(seconds), ..self }
@@ -227,6 +232,7 @@ fn strip(headers: &mut HeaderMap) {
         "last-modified",
         "age",
         "cache-control",
+        "date",
         "expires",
         "cdn-cache-control",
         "trailer",

@@ -5,11 +5,14 @@ use crate::normalize::Ask;
 use http::header;
 use selvedge_esi::{Place, Visitor};
 use std::borrow::Cow;
+use std::cell::Cell;
 
 /// The request for a page, as that page sees it.
 pub(super) struct View<'a> {
     pub(super) ask: &'a Ask,
     pub(super) rules: &'a Rules,
+    /// The page has looked at what tells visitors of the same address apart.
+    pub(super) is_personal: Cell<bool>,
 }
 
 impl Visitor for View<'_> {
@@ -30,6 +33,7 @@ impl Visitor for View<'_> {
     }
 
     fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.is_personal.set(true);
         let mut lines = self.ask.headers.get_all(name).iter();
         let first = lines.next()?.as_bytes();
         let separator: &[u8] = if name == header::COOKIE.as_str() { b"; " } else { b", " };
@@ -42,6 +46,7 @@ impl Visitor for View<'_> {
     }
 
     fn place(&self, _: Place) -> Option<&str> {
+        self.is_personal.set(true);
         None
     }
 
