@@ -32,7 +32,7 @@ use crate::request::{self, Served, What};
 use crate::rescue::Failure;
 use assembly::{Assembly, Lineage, Page};
 use head::{Life, Whole};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use selvedge_esi::{Limits, Template};
 use selvedge_net::RequestBody;
 use selvedge_store::{Head, Object, Question};
@@ -90,7 +90,7 @@ pub(crate) fn is_page(ask: &Ask, object: &Object) -> bool {
 fn wants_head(ask: &Ask, rules: &Rules, head: &Head) -> bool {
     head.derived.is_none()
         && head.memo.decided(Question::Assemble, ask.plan.revision, || {
-            rules.wants(&http::Method::GET, head.status, &head.headers)
+            rules.wants(&Method::GET, head.status, &head.headers)
         })
 }
 
@@ -151,22 +151,25 @@ fn may_leave(ask: &Ask, what: &What) -> bool {
 /// The page as a whole, where a part of it or nothing was found because that was asked for.
 async fn whole_of(
     core: &Rc<Core>,
-    whole: &Rc<Ask>,
+    ask: &Rc<Ask>,
     mut served: Served,
     ledger: &mut Ledger,
 ) -> Result<Served, Failure> {
     let is_part = match &served.what {
         What::Part(..) => true,
-        What::Passed(passing) => passing.0.status() == StatusCode::PARTIAL_CONTENT,
+        // Nothing but a GET is asked for a second time.
+        What::Passed(passing) => {
+            ask.method == Method::GET && passing.0.status() == StatusCode::PARTIAL_CONTENT
+        }
         _ => false,
     };
     if is_part {
         let now = core.node.now();
-        served = request::answer(core, whole, RequestBody::empty(), now, ledger).await?;
+        served = request::answer(core, ask, RequestBody::empty(), now, ledger).await?;
     }
     match &served.what {
         What::Object(object) if object.body.sliced().is_some() => {
-            Box::pin(fetch::complete(core, whole, served, ledger)).await
+            Box::pin(fetch::complete(core, ask, served, ledger)).await
         }
         _ => Ok(served),
     }
