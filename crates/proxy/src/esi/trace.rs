@@ -42,7 +42,8 @@ impl Trace {
     /// The trace as a comment. What came from the page cannot end it.
     pub(super) fn comment(&self, page: &Page) -> Bytes {
         let total_us = page.core.node.clock.now_mono_us().saturating_sub(self.began_us);
-        let text = self.text.replace("--", "-\u{200b}-");
+        // Every end of a comment has this sign in it.
+        let text = self.text.replace('<', "&lt;").replace('>', "&gt;");
         format!("\n<!-- selvedge esi trace: {total_us} us\n{text}-->\n").into()
     }
 }
@@ -69,8 +70,10 @@ impl Line {
         trace.lines += 1;
         if trace.lines <= LINES_MAX {
             let now_us = page.core.node.clock.now_mono_us();
-            let (at_us, took_us) =
-                (self.began_us.saturating_sub(trace.began_us), now_us.saturating_sub(self.began_us));
+            let (at_us, took_us) = (
+                self.began_us.saturating_sub(trace.began_us),
+                now_us.saturating_sub(self.began_us),
+            );
             let (indent, cache) = (self.depth * 2 + 2, self.cache);
             // Writing to a string does not fail.
             let _ = writeln!(
