@@ -168,6 +168,7 @@ impl Whole {
             return Ok(Sheet { status, headers, source, ttl_s });
         }
         let mut pieces = out.into_pieces();
+        let coding = coding.filter(|_| is_worth_encoding(ask, &headers, &pieces));
         headers.extend(life_fields(page.life.get()));
         if status == StatusCode::OK && page.trace.is_none() {
             headers.insert(header::ETAG, entity_tag(&pieces, coding));
@@ -231,8 +232,8 @@ fn strip(headers: &mut HeaderMap) {
         "etag",
         "last-modified",
         "age",
-        "cache-control",
         "date",
+        "cache-control",
         "expires",
         "cdn-cache-control",
         "trailer",
@@ -260,6 +261,13 @@ fn coding(ask: &Ask, headers: &HeaderMap) -> Option<Coding> {
     accepted.filter(|_| may_change && varies(ask, headers))
 }
 
+/// Whether a page whose length is known is one that the site has compressed.
+fn is_worth_encoding(ask: &Ask, headers: &HeaderMap, pieces: &VecDeque<Bytes>) -> bool {
+    let bytes: usize = pieces.iter().map(Bytes::len).sum();
+    let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    ask.site.compress.wants(content_type, Some(bytes as u64))
+}
+
 fn set_coding(headers: &mut HeaderMap, coding: Coding) {
     headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.token()));
 }
@@ -267,12 +275,24 @@ fn set_coding(headers: &mut HeaderMap, coding: Coding) {
 /// A tag over all bytes of the page, the same wherever it is assembled. Weak for a page that goes
 /// out encoded (RFC 9110 8.8.1).
 fn entity_tag(pieces: &VecDeque<Bytes>, coding: Option<Coding>) -> HeaderValue {
+    const BLOCK_BYTES: usize = 256;
     let mut hasher = FixedState::default().build_hasher();
-    let mut bytes = 0;
+    let (mut bytes, mut block) = (0, Vec::with_capacity(BLOCK_BYTES));
+    // The hash of two pieces is not that of both in one: blocks are the same however they came.
     for piece in pieces {
-        hasher.write(piece);
         bytes += piece.len();
+        let mut rest = &piece[..];
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rest.len().min(BLOCK_BYTES - block.len()));
+            block.extend_from_slice(now);
+            rest = later;
+            if block.len() == BLOCK_BYTES {
+                hasher.write(&block);
+                block.clear();
+            }
+        }
     }
+    hasher.write(&block);
     let weak = if coding.is_some() { "W/" } else { "" };
     let tag = format!("{weak}\"esi-{:016x}-{bytes:x}\"", hasher.finish());
     HeaderValue::try_from(tag).expect("hexadecimal digits are valid in a field")

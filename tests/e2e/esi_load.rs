@@ -1,0 +1,152 @@
+//! Many fragments and many clients: what a page may cost, whoever asks for it.
+
+use crate::esi::{faults, live_page, page};
+use crate::support::{HOST, alone, becomes, edge, edge_with};
+use selvedge_tests::crowd::{runtime, rush};
+use selvedge_tests::{Answer, Client, Gate, eventually};
+
+/// A hundred at once, of a page that nobody has yet: the page and its three fragments, once each.
+#[test]
+fn a_hundred_cold_requests_of_a_page_cost_four_fetches() {
+    let (origin, edge) = edge();
+    let gate = Gate::shut();
+    let tags = ["/a", "/b", "/c"].map(|src| format!("<esi:include src=\"{src}\"/>"));
+    origin.on("/p", page(&tags.concat()).gate(&gate));
+    for path in ["/a", "/b", "/c"] {
+        origin.on(path, Answer::cacheable(&path[1..], 600));
+    }
+    let request = "GET /p HTTP/1.1\r\nHost: www.shop.test\r\nConnection: close\r\n\r\n";
+    let crowd = std::thread::scope(|scope| {
+        let nodes = [edge.http()];
+        let crowd = scope.spawn(move || {
+            // In one piece or in chunks: each fragment once.
+            runtime().block_on(rush(&nodes, 100, request, b""))
+        });
+        let joined =
+            eventually(|| edge.metrics().sum("selvedge_store_fill_joins_total", &[]) >= 99.0);
+        gate.open();
+        assert!(joined, "they wait for one fill");
+        crowd.join().expect("the crowd comes home")
+    });
+    drop(crowd);
+    assert_eq!(edge.get(HOST, "/p").text(), "abc");
+    let fetched = ["/p", "/a", "/b", "/c"].map(|path| origin.fetches(path));
+    assert_eq!(fetched, [1, 1, 1, 1]);
+    becomes(101, "pages", || edge.metrics().sum("selvedge_esi_pages_total", &[]) as u64);
+}
+
+/// A client that leaves takes the fetches that were for it alone with it.
+#[test]
+fn a_client_that_leaves_cancels_what_was_fetched_for_it_alone() {
+    let (origin, edge) = edge();
+    let gate = Gate::shut();
+    let mut body = String::from("A");
+    for number in 0..5 {
+        // Answered once, so that it is known that nobody can share them.
+        let path = format!("/{number}");
+        origin.on_each(&path, vec![Answer::uncacheable("x"), Answer::uncacheable("x").gate(&gate)]);
+        body.push_str(&format!("<esi:include src=\"{path}\"/>"));
+    }
+    origin.on("/p", page(&body));
+    assert_eq!(edge.get(HOST, "/p").text(), "Axxxxx");
+    let mut client = Client::http(edge.http());
+    client.send(format!("GET /p HTTP/1.1\r\nHost: {HOST}\r\n\r\n"));
+    assert!(gate.reached_by(5));
+    let files = edge.files_open();
+    client.reset();
+    assert!(eventually(|| edge.files_open() + 5 <= files), "its connections are closed");
+    becomes(1, "clients that left", || {
+        edge.metrics().sum("selvedge_client_aborted_total", &[]) as u64
+    });
+    gate.open();
+    assert_eq!(edge.get(HOST, "/p").text(), "Axxxxx", "and nothing is left behind");
+}
+
+/// Ten thousand tags: the site's limit of fragments, a bounded number at a time, little memory.
+#[test]
+fn a_page_with_ten_thousand_includes_costs_no_more_than_its_site_allows() {
+    let _alone = alone();
+    let (origin, edge) = edge_with(|site| site.set("esi_parallel", 4));
+    let gate = Gate::shut();
+    origin.on("/f", Answer::uncacheable("x").gate(&gate));
+    let body: String = (0..10_000).map(|n| format!("<esi:include src=\"/f?{n}\"/>.")).collect();
+    origin.on("/p", page(&body));
+    origin.on("/live", live_page(&body));
+    let before = edge.rss_bytes();
+    for path in ["/p", "/live", "/p"] {
+        let asked = origin.fetches("/f");
+        let mut client = Client::http(edge.http());
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n"));
+        if asked == 0 {
+            assert!(gate.reached_by(4));
+            assert_eq!(origin.fetches("/f"), 4, "no more than that at a time");
+            gate.open();
+        }
+        let text = client.read("GET").expect("a page").text();
+        assert_eq!(text, format!("{}{}", "x.".repeat(256), ".".repeat(9_744)), "{path}");
+        assert_eq!(origin.fetches("/f"), asked + 256, "{path}");
+    }
+    becomes(3 * 9_744, "fragments left out", || faults(&edge, "fragment-too-many"));
+    let growth = edge.rss_bytes().saturating_sub(before);
+    assert!(growth < 48 << 20, "{growth} bytes");
+}
+
+/// Fragments that wait for their turn are not gathered without end.
+#[test]
+fn large_fragments_behind_a_slow_one_are_not_held_whole() {
+    let _alone = alone();
+    let (origin, edge) = edge();
+    let gate = Gate::shut();
+    let big = Answer::new(200).header("cache-control", "no-store");
+    origin.on("/warm", big.clone().generate(8 << 20, false));
+    origin.on("/big", big.generate(64 << 20, false));
+    origin.on("/slow", Answer::uncacheable("slow").gate(&gate));
+    let tags: String = (0..15).map(|n| format!("<esi:include src=\"/big?{n}\"/>")).collect();
+    origin.on("/p", live_page(&format!("<esi:include src=\"/slow\"/>{tags}")));
+    edge.get(HOST, "/warm");
+    let before = edge.rss_bytes();
+    let mut client = Client::http(edge.http());
+    client.send(format!("GET /p HTTP/1.1\r\nHost: {HOST}\r\n\r\n"));
+    assert!(gate.reached_by(1) && eventually(|| origin.fetches("/big") == 15));
+    let mut last = 0;
+    let mut same = 0;
+    assert!(eventually(|| {
+        let now = origin.generated();
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+        same >= 20
+    }));
+    let growth = edge.rss_bytes().saturating_sub(before);
+    assert!(growth < 48 << 20, "{growth} bytes");
+    client.reset();
+    gate.open();
+    assert!(eventually(|| origin.connections_live() <= 2), "the origin is let go");
+}
+
+/// One that is sent for ever goes to its client for ever, and ends with it.
+#[test]
+fn a_fragment_without_end_is_passed_on_and_ends_with_its_client() {
+    let _alone = alone();
+    let (origin, edge) = edge();
+    let endless = Answer::new(200).header("cache-control", "no-store").generate(10 << 30, true);
+    origin.on("/endless", endless);
+    origin.on("/p", live_page("A<esi:include src=\"/endless\"/>B"));
+    let before = edge.rss_bytes();
+    let mut client = Client::http(edge.http());
+    client.send(format!("GET /p HTTP/1.1\r\nHost: {HOST}\r\n\r\n"));
+    assert_eq!(client.read_exactly(20 << 20).expect("bytes").len(), 20 << 20);
+    let growth = edge.rss_bytes().saturating_sub(before);
+    assert!(growth < 32 << 20, "{growth} bytes");
+    client.reset();
+    assert!(eventually(|| origin.connections_live() <= 1), "the origin is let go");
+    // The same within an attempt, of which nothing goes out before all is there.
+    let tag = "<esi:include src=\"/endless\"/>";
+    origin.on(
+        "/try",
+        live_page(&format!(
+            "A<esi:try><esi:attempt>{tag}</esi:attempt><esi:except>no</esi:except></esi:try>B"
+        )),
+    );
+    assert_eq!(edge.get(HOST, "/try").text(), "AnoB");
+    becomes(1, "attempts that were too large", || faults(&edge, "attempt-too-large"));
+}
