@@ -72,7 +72,9 @@ pub(crate) fn wants(ask: &Ask, served: &Served) -> bool {
         return false;
     }
     match (&served.what, served.shared_head()) {
-        (What::Object(object), _) => wants_head(ask, rules, object) && !is_served_plain(ask, object),
+        (What::Object(object), _) => {
+            wants_head(ask, rules, object) && !is_served_plain(ask, object)
+        }
         (_, Some(head)) => wants_head(ask, rules, head),
         (What::Passed(passing), None) => {
             rules.wants(&ask.method, passing.0.status(), passing.0.headers())
