@@ -57,15 +57,8 @@ pub(crate) fn deliver(
             shared(now, ask, &head, Stored::Sliced(reader), &mut visit)
         }
         What::Part(reader, place) => {
-            let head = &reader.object().head;
-            ttl = Some(head.meta.ttl_s(now));
-            let age_s = head.meta.age_s(now);
-            visit.ledger.age_s = Some(age_s);
-            let mut headers = HeaderMap::clone(&head.headers);
-            add_shared(ask, head, age_s, &mut headers);
-            headers.insert(header::CONTENT_RANGE, place);
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(reader.remaining()));
-            (StatusCode::PARTIAL_CONTENT, headers, Source::Sliced(reader, None))
+            ttl = Some(reader.object().head.meta.ttl_s(now));
+            part(now, ask, reader, place, &mut visit)
         }
         What::Fill(reader, head) => {
             ttl = Some(head.meta.ttl_s(now));
@@ -102,6 +95,24 @@ pub(crate) fn deliver(
         ask.site.response_rules.apply(&mut headers);
     }
     finish(visit, status, headers, source)
+}
+
+/// A part that is that of this Content-Range, whatever was asked for.
+fn part(
+    now: Now,
+    ask: &Ask,
+    reader: Box<SliceReader>,
+    place: HeaderValue,
+    visit: &mut Visit,
+) -> (StatusCode, HeaderMap, Source) {
+    let head = &reader.object().head;
+    let age_s = head.meta.age_s(now);
+    visit.ledger.age_s = Some(age_s);
+    let mut headers = HeaderMap::clone(&head.headers);
+    add_shared(ask, head, age_s, &mut headers);
+    headers.insert(header::CONTENT_RANGE, place);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(reader.remaining()));
+    (StatusCode::PARTIAL_CONTENT, headers, Source::Sliced(reader, None))
 }
 
 /// The fields of an answer that sends the client elsewhere.
