@@ -19,7 +19,7 @@ use selvedge_esi::{
     host_form, resolve,
 };
 use selvedge_net::{BodyError, RequestBody};
-use selvedge_policy::{Scheme, validate};
+use selvedge_policy::{Scheme, hop, validate};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -181,7 +181,8 @@ async fn include(
         let (Absent::Failed(word) | Absent::Omitted(word)) = absent;
         line.end(page, word, 0);
         page.fault(word);
-        tracing::debug!(site = %ask.site.name, page = %ask.path(), src = %&**src, word, "no fragment");
+        let (site, path) = (&ask.site.name, ask.path());
+        tracing::debug!(%site, page = %path, src = %&**src, word, "no fragment");
         if let Absent::Omitted(_) = absent {
             return Ok(Fragment::empty(page));
         }
@@ -381,6 +382,8 @@ const fn scheme(scheme: Scheme) -> selvedge_esi::Scheme {
 /// and, to others, of who asks.
 fn fields(page: &HeaderMap, is_own: bool) -> HeaderMap {
     let mut headers = page.clone();
+    // Before Connection goes: what that names is of one hop too.
+    hop::strip_hop_by_hop(&mut headers);
     validate::strip_conditions(&mut headers);
     for name in OF_THE_PAGE {
         headers.remove(name);
@@ -393,17 +396,14 @@ fn fields(page: &HeaderMap, is_own: bool) -> HeaderMap {
     headers
 }
 
-const OF_THE_PAGE: [HeaderName; 12] = [
+const OF_THE_PAGE: [HeaderName; 9] = [
     header::RANGE,
     header::CONTENT_LENGTH,
     header::CONTENT_TYPE,
     header::CONTENT_ENCODING,
     header::CONTENT_LANGUAGE,
-    header::TRANSFER_ENCODING,
     header::ACCEPT_ENCODING,
     header::EXPECT,
-    header::UPGRADE,
-    header::CONNECTION,
     header::ORIGIN,
     header::HOST,
 ];
