@@ -1,7 +1,8 @@
 //! The elements of the language over HTTP: what is fetched and, above all, what is not.
 
-use crate::esi::{faults, live_page, shows};
+use crate::esi::{faults, live_page, page, shows};
 use crate::support::{HOST, becomes, edge, edge_with};
+use selvedge_tests::answer::Step;
 use selvedge_tests::{Answer, Node, Origin};
 
 /// An origin with fragments `/a`, `/b` and `/c`, a broken `/bad`, and an edge before it.
@@ -160,3 +161,79 @@ fn cookies_that_are_secret_stay_so() {
     let sent = origin.last("/f");
     assert!(sent.header("cookie").is_some_and(|line| line.contains("sid=topsecret")), "{sent:?}");
 }
+
+/// Tags and pieces of tags in any order: what is read while it comes, in two pieces, is what is
+/// made of the stored page, and no heap of them ends the node.
+#[test]
+fn heaps_of_tags_mean_the_same_live_and_stored() {
+    let (origin, edge) = house();
+    origin.on("/n", page("n<esi:include src=\"a\"/>"));
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move |below: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        (seed % below as u64) as usize
+    };
+    for number in 0..300 {
+        let count = 1 + random(30);
+        let body: String = (0..count).map(|_| HEAP[random(HEAP.len())]).collect();
+        let cut = random(body.len() + 1);
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nCache-Control: no-store\r\n\
+                    Surrogate-Control: content=\"ESI/1.0\"\r\n";
+        let one = format!("{head}Content-Length: {}\r\n\r\n", body.len()).into_bytes();
+        let (start, rest) = body.as_bytes().split_at(cut);
+        let steps = vec![Step::Send([&one, start].concat()), Step::Send(rest.to_vec())];
+        origin.on(&format!("/live-{number}"), Answer::steps(steps));
+        origin.on(&format!("/kept-{number}"), page(&body));
+        let ask = |kind: &str| {
+            let path = format!("/{kind}-{number}?q=%3Cesi:vars%3E&x=1");
+            let resp = edge.get_with(HOST, &path, "Cookie: id=7\r\n");
+            assert_eq!(resp.status, 200, "{body}");
+            resp.text()
+        };
+        let live = ask("live");
+        assert_eq!(ask("kept"), live, "cold: {body}");
+        assert_eq!(ask("kept"), live, "stored: {body}");
+    }
+    assert!(faults(&edge, "stray-end") > 0);
+}
+
+const HEAP: [&str; 36] = [
+    "<esi:include src=\"/a\"/>",
+    "<esi:include src='/b' alt=\"/c\" onerror=\"continue\"/>",
+    "<esi:include src=\"/bad\" onerror=\"continue\"/>",
+    "<esi:include src=\"/bad\" alt=\"/c\"/>",
+    "<esi:include src=\"/n\"/>",
+    "<esi:include src=\"$(QUERY_STRING{q})\" onerror=\"continue\"/>",
+    "<esi:include src=\"/a?$(HTTP_COOKIE{id})\"></esi:include>",
+    "<esi:include",
+    "<esi:include src=\"",
+    "<esi:remove>",
+    "</esi:remove>",
+    "<esi:comment text=\"<esi:include src='/c'/>\"/>",
+    "<!--esi ",
+    "-->",
+    "<!-- ",
+    "<![CDATA[",
+    "]]>",
+    "<esi:vars>",
+    "</esi:vars>",
+    "$(HTTP_COOKIE{id})",
+    "$(QUERY_STRING{q}|'d')",
+    "$(QUERY_STRING",
+    "<esi:choose>",
+    "</esi:choose>",
+    "<esi:when test=\"$(QUERY_STRING{x})==1\">",
+    "<esi:when test=\"1==\">",
+    "</esi:when>",
+    "<esi:otherwise>",
+    "</esi:otherwise>",
+    "<esi:try>",
+    "</esi:try>",
+    "<esi:attempt>",
+    "</esi:attempt>",
+    "<esi:except>",
+    "</esi:except>",
+    "text <b>\u{e9}</b>\n",
+];

@@ -2,7 +2,6 @@
 
 use crate::esi::{faults, live_page, page};
 use crate::support::{HOST, alone, becomes, edge, edge_with};
-use selvedge_tests::crowd::{runtime, rush};
 use selvedge_tests::{Answer, Client, Gate, eventually};
 
 /// A hundred at once, of a page that nobody has yet: the page and its three fragments, once each.
@@ -15,20 +14,17 @@ fn a_hundred_cold_requests_of_a_page_cost_four_fetches() {
     for path in ["/a", "/b", "/c"] {
         origin.on(path, Answer::cacheable(&path[1..], 600));
     }
-    let request = "GET /p HTTP/1.1\r\nHost: www.shop.test\r\nConnection: close\r\n\r\n";
-    let crowd = std::thread::scope(|scope| {
-        let nodes = [edge.http()];
-        let crowd = scope.spawn(move || {
-            // In one piece or in chunks: each fragment once.
-            runtime().block_on(rush(&nodes, 100, request, b""))
-        });
-        let joined =
-            eventually(|| edge.metrics().sum("selvedge_store_fill_joins_total", &[]) >= 99.0);
+    std::thread::scope(|scope| {
+        let one = || Client::http(edge.http()).get(HOST, "/p", "").text();
+        let all: Vec<_> = (0..100).map(|_| scope.spawn(one)).collect();
+        let joins = || edge.metrics().sum("selvedge_store_fill_joins_total", &[]);
+        let joined = eventually(|| joins() >= 99.0);
         gate.open();
-        assert!(joined, "they wait for one fill");
-        crowd.join().expect("the crowd comes home")
+        assert!(joined, "they wait for one fill: {}", joins());
+        for page in all {
+            assert_eq!(page.join().expect("an answer"), "abc");
+        }
     });
-    drop(crowd);
     assert_eq!(edge.get(HOST, "/p").text(), "abc");
     let fetched = ["/p", "/a", "/b", "/c"].map(|path| origin.fetches(path));
     assert_eq!(fetched, [1, 1, 1, 1]);
@@ -149,4 +145,22 @@ fn a_fragment_without_end_is_passed_on_and_ends_with_its_client() {
     );
     assert_eq!(edge.get(HOST, "/try").text(), "AnoB");
     becomes(1, "attempts that were too large", || faults(&edge, "attempt-too-large"));
+}
+
+/// Pages that are not kept as templates, and those that are stored in slices.
+#[test]
+fn large_pages_are_assembled_to_the_last_byte() {
+    let (origin, edge) = edge();
+    origin.on("/f", Answer::cacheable("X", 600));
+    for (path, size) in [("/mid", 3 << 20), ("/large", 20 << 20)] {
+        let filling = "0123456789abcdef".repeat(size / 16);
+        let tag = "<esi:include src=\"/f\"/>";
+        origin.on(path, page(&format!("{tag}{filling}{tag}")).etag("\"v1\""));
+        for (fields, status) in [("", 200), ("Range: bytes=5-9\r\n", 200), ("", 200)] {
+            let resp = edge.get_with(HOST, path, fields);
+            assert_eq!((resp.status, resp.body.len()), (status, size + 2), "{path} {fields}");
+            assert!(resp.text() == format!("X{filling}X"), "{path} {fields}");
+        }
+    }
+    assert_eq!(origin.fetches("/f"), 1);
 }
