@@ -1,9 +1,10 @@
 //! Pages that are assembled from fragments, over HTTP: which are, and what a tag asks for. The
 //! language is tested in its crate.
 
-use crate::support::{HOST, becomes, edge, edge_with, site_count};
+use crate::support::{HOST, becomes, edge, edge_config, edge_with, site_count};
 use selvedge_tests::answer::Step;
-use selvedge_tests::{Answer, Client, Node, Origin, ReadError, Response};
+use selvedge_tests::node::Reload;
+use selvedge_tests::{Answer, Client, Node, NodeConfig, Origin, ReadError, Response, Site};
 
 /// A page that wants to be assembled.
 pub(crate) fn page(body: &str) -> Answer {
@@ -261,4 +262,38 @@ fn a_reference_that_is_none_reaches_no_origin() {
         becomes(before + 2, word, || faults(&edge, word));
     }
     assert_eq!(origin.requests().len(), 4 + 1 + 4, "pages, and one alt");
+}
+
+/// What is stored is not what decides: a reload does, for what was stored before too.
+#[test]
+fn a_reload_decides_anew_which_stored_pages_are_assembled() {
+    let (origin, edge) = edge();
+    let body = "A<esi:include src=\"/f\"/>B";
+    origin.on("/f", Answer::cacheable("X", 600));
+    origin.on("/p", page(body));
+    let off = NodeConfig::new("edge-1").site(Site::any(&origin.url()).set("esi", "off"));
+    for (config, expected) in
+        [(edge_config(&origin), "AXB"), (off, body), (edge_config(&origin), "AXB")]
+    {
+        assert_eq!(edge.reload(&config), Reload::Applied);
+        for _ in 0..2 {
+            assert_eq!(edge.get(HOST, "/p").text(), expected);
+        }
+    }
+    assert_eq!((origin.fetches("/p"), origin.fetches("/f")), (1, 1));
+}
+
+/// A fragment is an object like any other: what a client asked for is there for pages, and what
+/// pages asked for is there for clients, with everything that was not shown of it.
+#[test]
+fn a_fragment_is_the_same_object_for_clients_and_for_pages() {
+    let (origin, edge) = edge();
+    origin.on("/f", Answer::cacheable("X", 600).etag("\"f\"").header("x-kept", "yes"));
+    origin.on("/p", page("A<esi:include src=\"/f\"/>B"));
+    assert_eq!(edge.get(HOST, "/p").text(), "AXB");
+    let direct = edge.get(HOST, "/f");
+    assert!(direct.is_hit("edge-1"), "{direct:?}");
+    assert_eq!((direct.header("etag"), direct.header("x-kept")), (Some("\"f\""), Some("yes")));
+    assert_eq!(edge.get(HOST, "/p").header("x-kept"), None);
+    assert_eq!(origin.fetches("/f"), 1);
 }

@@ -295,3 +295,40 @@ fn a_page_stays_up_when_its_origin_is_gone() {
     }
     assert!(site_count(&edge, "stale_served") >= 1);
 }
+
+/// A fragment that is private to its visitor, in a page that is not: asked for each time, with what
+/// that visitor sends, while the page around it is fetched once.
+#[test]
+fn a_private_fragment_is_each_visitors_own_in_a_page_that_is_shared() {
+    let (origin, edge) = edge();
+    origin.on_fn("/me", |req, _| {
+        let answer = Answer::new(200).header("cache-control", "private, max-age=60");
+        answer.body(req.header("cookie").unwrap_or("nobody"))
+    });
+    origin.on("/p", page("<esi:include src=\"/me\"/>!"));
+    for name in ["ann", "bob", "ann"] {
+        let resp = edge.get_with(HOST, "/p", &format!("Cookie: {name}\r\n"));
+        assert_eq!(resp.text(), format!("{name}!"));
+        let said = resp.header("cache-control").unwrap_or_default();
+        assert!(said.contains("private"), "{said}");
+        assert_eq!(resp.header("etag"), None, "nothing that could confirm another's page");
+    }
+    assert_eq!((origin.fetches("/p"), origin.fetches("/me")), (1, 3));
+}
+
+/// Behind a fragment that is refreshed, the page goes out with what is there.
+#[test]
+fn a_stale_fragment_is_shown_while_it_is_refreshed() {
+    let (origin, edge) = edge();
+    let gate = Gate::shut();
+    let old = Answer::new(200).header("cache-control", "max-age=10, stale-while-revalidate=600");
+    let old = old.header("age", "20").body("old");
+    origin.on_each("/f", vec![old, Answer::cacheable("new", 600).gate(&gate)]);
+    origin.on("/p", page("<esi:include src=\"/f\"/>"));
+    assert_eq!(edge.get(HOST, "/p").text(), "old");
+    assert_eq!(edge.get(HOST, "/p").text(), "old", "nobody waits for the refresh");
+    assert!(gate.reached_by(1));
+    gate.open();
+    assert!(eventually(|| edge.get(HOST, "/p").text() == "new"));
+    assert_eq!((origin.fetches("/p"), origin.fetches("/f")), (1, 2));
+}

@@ -2,7 +2,8 @@
 //! of it that is trusted says that it does.
 
 use crate::esi::{live_page, page};
-use crate::support::{HOST, edge, edge_config};
+use crate::peers::Region;
+use crate::support::{HOST, becomes, edge, edge_config, site_count};
 use selvedge_tests::{Answer, Node, NodeConfig, Origin, Site};
 
 const TAGGED: &str = "A<esi:include src=\"/f\"/>B";
@@ -81,9 +82,38 @@ fn a_parent_leaves_the_page_to_its_edges() {
         }
     }
     assert_eq!((origin.fetches("/p"), origin.fetches("/f")), (1, 1), "both through the parent");
+    let told = origin.last("/live").all("surrogate-capability").collect::<Vec<_>>().join(", ");
+    assert_eq!(
+        told, "edge-2=\"Surrogate/1.0 ESI/1.0\"",
+        "the parent does not offer what it leaves"
+    );
     let count = |node: &Node| node.metrics().sum("selvedge_esi_pages_total", &[]) as u64;
     assert_eq!(count(&parent), 0);
     assert_eq!(edges.each_ref().map(count), [3, 3]);
     // Nobody stands before a parent that is asked by clients.
     assert_eq!(parent.get(HOST, "/p").text(), "AXB");
+}
+
+/// An edge that owns a page gives it to its peers with its tags, though it does not trust them.
+#[test]
+fn peers_pass_pages_on_as_they_are() {
+    let region = Region::build(3, |config| config);
+    let (origin, pages) = (&region.origin, 12);
+    for number in 0..pages {
+        origin.on(&format!("/p{number}"), page(&format!("A<esi:include src=\"/f{number}\"/>B")));
+        origin.on(&format!("/f{number}"), Answer::cacheable("X", 600));
+    }
+    for number in 0..pages {
+        let path = format!("/p{number}");
+        for edge in &region.edges {
+            assert_eq!(edge.get(HOST, &path).text(), "AXB", "{path} at {}", edge.name());
+        }
+        assert_eq!((origin.fetches(&path), origin.fetches(&format!("/f{number}"))), (1, 1));
+        let told: Vec<String> =
+            origin.last(&path).all("surrogate-capability").map(str::to_owned).collect();
+        assert!(told.len() == 1 && told[0].contains("ESI/1.0"), "{told:?}");
+    }
+    for edge in &region.edges {
+        becomes(pages, "pages assembled", || site_count(edge, "esi_pages"));
+    }
 }

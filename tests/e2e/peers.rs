@@ -6,14 +6,14 @@ use selvedge_tests::node::Reload;
 use selvedge_tests::{Answer, Node, NodeConfig, Origin, Site, eventually};
 
 /// Edges that know one another, and what is behind them.
-struct Region {
-    edges: Vec<Node>,
-    origin: Origin,
+pub(crate) struct Region {
+    pub(crate) edges: Vec<Node>,
+    pub(crate) origin: Origin,
 }
 
 impl Region {
     /// Ports are known only after the start, so the list of peers comes with a reload.
-    fn build(count: usize, configure: impl Fn(NodeConfig) -> NodeConfig) -> Self {
+    pub(crate) fn build(count: usize, configure: impl Fn(NodeConfig) -> NodeConfig) -> Self {
         let origin = Origin::start();
         origin.on("*", Answer::cacheable("x", 600));
         let config = |number: usize| {
