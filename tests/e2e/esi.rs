@@ -212,6 +212,7 @@ fn references_are_resolved_against_the_page_they_stand_in() {
         ("http://WWW.Shop.Test:80/abs", "/abs"),
         ("//www.shop.test/same", "/same"),
         ("http://www.shop.test", "/"),
+        ("https://www.shop.test/tls", "/tls"),
         ("/a#part", "/a"),
         ("/a?x=1&amp;y=2", "/a?x=1&y=2"),
         ("/a?&lt;&gt;&apos;&quot;", "/a?%3C%3E'%22"),

@@ -1,8 +1,10 @@
 //! Many fragments and many clients: what a page may cost, whoever asks for it.
 
 use crate::esi::{faults, live_page, page};
-use crate::support::{HOST, alone, becomes, edge, edge_with};
-use selvedge_tests::{Answer, Client, Gate, eventually};
+use crate::support::{HOST, alone, becomes, edge, edge_config, edge_with};
+use rustix::process::Signal;
+use selvedge_tests::answer::Step;
+use selvedge_tests::{Answer, Client, Gate, Node, Origin, Site, eventually};
 
 /// A hundred at once, of a page that nobody has yet: the page and its three fragments, once each.
 #[test]
@@ -163,4 +165,71 @@ fn large_pages_are_assembled_to_the_last_byte() {
         }
     }
     assert_eq!(origin.fetches("/f"), 1);
+    let large = "fedcba9876543210".repeat((20 << 20) / 16);
+    origin.on("/part", Answer::cacheable(&large, 600).etag("\"v1\""));
+    origin.on("/p", page("A<esi:include src=\"/part\"/>B"));
+    for _ in 0..3 {
+        let text = edge.get(HOST, "/p").text();
+        assert!(text == format!("A{large}B"), "{}", text.len());
+    }
+    assert_eq!(origin.fetches("/p"), 1);
+}
+
+/// Thousands of tags at an origin that says nothing: so many time limits as a page may have
+/// fragments, side by side, and then it is done.
+#[test]
+fn a_page_full_of_slow_fragments_comes_to_an_end() {
+    let set = |site: Site| {
+        site.set("esi_timeout", "50ms").set("esi_fragments", 64).set("esi_parallel", 32)
+    };
+    let (origin, edge) = edge_with(set);
+    origin.on("/silent", Answer::steps(vec![Step::Silence]));
+    let tag = |n| format!("<esi:include src=\"/silent?{n}\" onerror=\"continue\"/>.");
+    let body: String = (0..5_000).map(tag).collect();
+    origin.on("/p", live_page(&body));
+    let resp = edge.get(HOST, "/p");
+    assert_eq!((resp.status, resp.text()), (200, ".".repeat(5_000)));
+    becomes(64, "fragments that took too long", || faults(&edge, "fragment-timeout"));
+    becomes(5_000 - 64, "fragments left out", || faults(&edge, "fragment-too-many"));
+    assert!(origin.fetches("/silent") <= 64);
+}
+
+/// A node that is asked to end sends the pages that it has begun to the last byte.
+#[test]
+fn a_page_is_finished_before_its_node_ends() {
+    let (origin, mut edge) = edge();
+    let gate = Gate::shut();
+    origin.on("/f", Answer::uncacheable("X").gate(&gate));
+    origin.on("/p", live_page("A<esi:include src=\"/f\"/>B<esi:include src=\"/f?2\"/>C"));
+    let mut client = Client::http(edge.http());
+    client.send(format!("GET /p HTTP/1.1\r\nHost: {HOST}\r\n\r\n"));
+    assert!(gate.reached_by(2));
+    edge.signal(Signal::TERM);
+    assert!(eventually(|| edge.admin_get("/readyz").status == 503), "it is draining");
+    gate.open();
+    assert_eq!(client.read("GET").expect("a page").text(), "AXBXC");
+    assert!(edge.wait().success());
+}
+
+/// After a kill, page and fragments come from the disk, and the template is made again.
+#[test]
+fn pages_are_assembled_from_what_is_on_disk() {
+    let origin = Origin::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("a path");
+    let disk = serde_json::json!({ "path": path, "size": "64MiB" });
+    let config = edge_config(&origin).set("cache", "disk", vec![disk]);
+    origin.on("/p", page("A<esi:include src=\"/f\"/>B"));
+    origin.on("/f", Answer::cacheable("X", 600));
+    let mut edge = Node::edge(&config);
+    assert_eq!(edge.get(HOST, "/p").text(), "AXB");
+    let figure = |name: &str| edge.metrics().sum(&format!("selvedge_disk_{name}"), &[]) as u64;
+    assert!(eventually(|| figure("records") >= 2), "both are taken");
+    assert!(eventually(|| figure("unwritten_bytes") == 0), "and are in the files");
+    edge.kill();
+    let edge = Node::edge(&config);
+    for _ in 0..2 {
+        assert_eq!(edge.get(HOST, "/p").text(), "AXB");
+    }
+    assert_eq!((origin.fetches("/p"), origin.fetches("/f")), (1, 1));
 }

@@ -142,8 +142,8 @@ fn a_variable_in_a_field_cannot_begin_another_one() {
         assert!(origin.requests().iter().all(|req| req.header("x-evil").is_none()), "{evil}");
     }
     assert_eq!(edge.get(HOST, "/p?v=fine").text(), "fine");
-    let tag = "<esi:include src=\"/f\" setheader=\"Host: evil.test\" appendheader=\"Content-Length: \
-               5\" removeheader=\"CDN-Loop\"/>";
+    let tag = "<esi:include src=\"/f\" setheader=\"Host: evil.test\" \
+               appendheader=\"Content-Length: 5\" removeheader=\"CDN-Loop\"/>";
     origin.on("/q", live_page(tag));
     assert_eq!(edge.get(HOST, "/q").text(), "none");
     let sent = origin.last("/f");
@@ -189,15 +189,17 @@ fn a_bomb_in_a_coding_is_cut_off() {
 fn blocks_within_blocks_cannot_exhaust_the_stack() {
     let (origin, edge) = edge_with(|site| site.set("esi_depth", 10).set("esi_fragments", 500));
     let nested = |inner: &str| {
-        let begin = "<esi:try><esi:attempt>".repeat(31);
-        let end = "</esi:attempt><esi:except>e</esi:except></esi:try>".repeat(31);
+        let begin = "<esi:try><esi:attempt>".repeat(15);
+        let end = "</esi:attempt><esi:except>e</esi:except></esi:try>".repeat(15);
         format!("{begin}{inner}{end}")
     };
     for level in 0..12 {
         let body = nested(&format!("{level}<esi:include src=\"/{}\"/>", level + 1));
         origin.on(&format!("/{level}"), live_page(&body));
     }
-    assert_eq!(edge.get(HOST, "/0").status, 200);
+    let resp = edge.get(HOST, "/0");
+    assert_eq!((resp.status, resp.text().as_str()), (200, "012345678910"));
+    assert_eq!((origin.fetches("/10"), origin.fetches("/11")), (1, 0), "it is that deep");
     let shallow = "<esi:try><esi:attempt>".repeat(4)
         + "x"
         + &"</esi:attempt><esi:except>e</esi:except></esi:try>".repeat(4);
