@@ -121,6 +121,29 @@ fn large_fragments_behind_a_slow_one_are_not_held_whole() {
     assert!(eventually(|| origin.connections_live() <= 2), "the origin is let go");
 }
 
+/// A fragment that has begun to come and waits for its turn is one of those asked for at a time.
+#[test]
+fn fragments_that_wait_for_their_turn_count_as_asked_for() {
+    let (origin, edge) = edge_with(|site| site.set("esi_parallel", 4));
+    let gate = Gate::shut();
+    let big = "0123456789abcdef".repeat((1 << 20) / 16);
+    origin.on("/big", Answer::uncacheable(&big));
+    origin.on("/slow", Answer::uncacheable("slow").gate(&gate));
+    let tags: String = (0..20).map(|n| format!("<esi:include src=\"/big?{n}\"/>")).collect();
+    origin.on("/p", live_page(&format!("<esi:include src=\"/slow\"/>{tags}")));
+    let mut client = Client::http(edge.http());
+    client.send(format!("GET /p HTTP/1.1\r\nHost: {HOST}\r\n\r\n"));
+    assert!(gate.reached_by(1) && eventually(|| origin.fetches("/big") >= 3));
+    // Another page goes through meanwhile: what would be asked for has been.
+    origin.on("/q", live_page(&"<esi:include src=\"/big\"/>".repeat(8)));
+    assert_eq!(edge.get(HOST, "/q").body.len(), 8 << 20);
+    assert_eq!(origin.fetches("/big"), 3 + 8);
+    gate.open();
+    let text = client.read("GET").expect("a page").text();
+    assert!(text == format!("slow{}", big.repeat(20)), "{}", text.len());
+    assert_eq!(origin.fetches("/big"), 20 + 8);
+}
+
 /// One that is sent for ever goes to its client for ever, and ends with it.
 #[test]
 fn a_fragment_without_end_is_passed_on_and_ends_with_its_client() {

@@ -130,6 +130,7 @@ pub(crate) struct Assembly {
     line: VecDeque<Slot>,
     line_bytes: usize,
     waiting: usize,
+    /// Asked for, and not all there.
     running: usize,
 }
 
@@ -139,6 +140,7 @@ enum Slot {
     /// To be asked for when others have come.
     Waiting(Task),
     Running(Pin<Box<dyn Future<Output = Result<Fragment, Failed>>>>),
+    /// All of it, or the beginning: then it still counts as running.
     Come(Fragment),
     Failed,
 }
@@ -184,7 +186,11 @@ impl Assembly {
                 Err(error) => return Poll::Ready(Some(Err(error))),
             };
             let moved = self.run(cx) | read;
-            match self.front(cx) {
+            let running = self.running;
+            let front = self.front(cx);
+            // One that ended makes room for one that waits.
+            let moved = moved | (self.running < running);
+            match front {
                 Front::Bytes(bytes) => return Poll::Ready(Some(Ok(bytes))),
                 Front::Broken(error) => return Poll::Ready(Some(Err(error))),
                 Front::Empty if matches!(self.text, Text::Ended) => {
@@ -271,8 +277,9 @@ impl Assembly {
             if let Slot::Running(work) = slot
                 && let Poll::Ready(outcome) = work.as_mut().poll(cx)
             {
+                let is_open = outcome.as_ref().is_ok_and(Fragment::is_open);
+                self.running -= usize::from(!is_open);
                 *slot = outcome.map_or(Slot::Failed, Slot::Come);
-                self.running -= 1;
                 moved = true;
             }
         }
@@ -297,6 +304,7 @@ impl Assembly {
                     Poll::Ready(Some(Ok(bytes))) => bytes,
                     Poll::Ready(Some(Err(error))) => return Front::Broken(error),
                     Poll::Ready(None) => {
+                        self.running -= usize::from(fragment.is_open());
                         self.line.pop_front();
                         continue;
                     }

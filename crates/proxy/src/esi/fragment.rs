@@ -104,6 +104,11 @@ impl Fragment {
         Ok(fragment)
     }
 
+    /// Whether more of it was to come when it was taken.
+    pub(super) const fn is_open(&self) -> bool {
+        self.rest.is_some()
+    }
+
     /// The next bytes.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         if let Some(bytes) = self.taken.pop_front() {
