@@ -34,6 +34,7 @@ mod esi_fragments;
 mod esi_http;
 mod esi_language;
 mod esi_load;
+mod esi_places;
 mod esi_safety;
 mod esi_tiers;
 mod fds;

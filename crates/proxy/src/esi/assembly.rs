@@ -212,7 +212,7 @@ impl Assembly {
         }
         let Some(state) = self.state.take() else { return Ok(false) };
         let (ask, page) = (Rc::clone(&self.ask), Rc::clone(&self.page));
-        let view = View { ask: &ask, rules: &page.rules, is_personal: Cell::new(false) };
+        let view = View::new(&ask, &page.rules);
         let mut evaluator = Evaluator::resume(&view, state);
         let mut moved = false;
         let mut outcome = Ok(());
