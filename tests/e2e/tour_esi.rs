@@ -89,7 +89,8 @@ fn a_page_is_run_against_a_folder_and_its_tags_are_shown_as_a_tree() {
         "page.html",
         "<h1>x</h1>\n<esi:include src=\"/menu.html\"/>\n<esi:include src=\"/no.html\" \
          alt=\"/menu.html\"/>\n<esi:try><esi:attempt><esi:include src=\"/no.html\"/></esi:attempt>\
-         <esi:except>sorry</esi:except></esi:try><esi:vars>$(HTTP_COOKIE{user})</esi:vars><esi:odd/>",
+         <esi:except>sorry</esi:except></esi:try><esi:vars>$(HTTP_COOKIE{user})</esi:vars>\
+         <esi:odd/>",
     );
     write("menu.html", "menu <esi:include src=\"deep/er.html\" onerror=\"continue\"/>");
     let base = folder.path().display().to_string();

@@ -196,7 +196,7 @@ impl Compiled {
         let mut probes = Vec::new();
         let mut site = compile_site(config, from, with, &mut probes)?;
         site.pushed = pushed(from, with, door);
-        site.esi = esi_rules(config, from, &site, with)?.map(Arc::new);
+        site.esi = esi::compile(config, from, &site, with)?.map(Arc::new);
         let site = Arc::new(site);
         Ok(Self { from: Arc::clone(from), site, probes })
     }
@@ -380,59 +380,6 @@ fn compile_site(
     })
 }
 
-/// How the pages of a site are assembled. Each other server that fragments may come from is a site
-/// of its own within it, that no client reaches: its keys have another host.
-fn esi_rules(
-    config: &config::Config,
-    from: &config::Site,
-    site: &Site,
-    with: &Ingredients<'_>,
-) -> Result<Option<esi::Rules>, TlsError> {
-    let mode = match from.esi {
-        config::Esi::Off => return Ok(None),
-        config::Esi::SurrogateControl => esi::Mode::SurrogateControl,
-        config::Esi::Always => esi::Mode::Always,
-    };
-    let file = config.upstream.ca_file.as_deref();
-    let trust = file.map(|file| (with.load_trust)(file, Trust::Beside)).transpose()?;
-    let denied = config.upstream.origin_deny.iter().copied();
-    let denied: Arc<[IpNet]> = match from.esi_private {
-        true => denied.collect(),
-        false => denied.chain(esi::private_networks()).collect(),
-    };
-    let mut others = HashMap::new();
-    for url in &from.esi_origins {
-        let target = target(url, trust.as_ref(), None).with_denied(Arc::clone(&denied));
-        let (scheme, host) = (esi::scheme_of(url.scheme), target.authority());
-        let key = HopKey { tier: Tier::Origin, target, probe: None };
-        let hop = with.hops.hop(key, &url.to_string(), health_rules(&config.upstream));
-        let origins = Origins { hops: vec![(hop, 1)], policy: OriginPolicy::Ordered };
-        let other = Site {
-            origins,
-            pushed: None,
-            origin_host: None,
-            request_rules: FieldRules::default(),
-            https_redirect: false,
-            esi: None,
-            is_apart: true,
-            ..site.clone()
-        };
-        others.insert((scheme, host), Arc::new(other));
-    }
-    let types = from.esi_types.iter().map(|kind| kind.as_str().to_ascii_lowercase()).collect();
-    let secret = from.esi_secret_cookies.iter().map(|name| name.as_str().to_owned()).collect();
-    Ok(Some(esi::Rules {
-        mode,
-        types,
-        others,
-        depth_max: from.esi_depth,
-        fragments_max: from.esi_fragments,
-        parallel_max: from.esi_parallel,
-        timeout: from.esi_timeout,
-        secret_cookies: secret,
-    }))
-}
-
 fn compress(site: &config::Site) -> Compress {
     let names = site.compress_types.iter().map(|kind| kind.as_str().to_ascii_lowercase());
     let (prefixes, mut types): (Vec<String>, Vec<String>) =
@@ -478,7 +425,11 @@ fn coding(coding: &config::Coding) -> Coding {
     }
 }
 
-fn target(url: &config::Url, trust: Option<&ClientTls>, verify_name: Option<&str>) -> Target {
+pub(crate) fn target(
+    url: &config::Url,
+    trust: Option<&ClientTls>,
+    verify_name: Option<&str>,
+) -> Target {
     let scheme = match url.scheme {
         config::UrlScheme::Http => UpstreamScheme::Http,
         config::UrlScheme::Https => UpstreamScheme::Https,
@@ -498,7 +449,7 @@ fn deadlines(timeouts: config::Timeouts) -> Deadlines {
     Deadlines { connect: timeouts.connect, first_byte: timeouts.first_byte, idle: timeouts.idle }
 }
 
-fn health_rules(upstream: &config::Upstream) -> HealthRules {
+pub(crate) fn health_rules(upstream: &config::Upstream) -> HealthRules {
     let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     HealthRules {
         fail_count: u32::try_from(upstream.fail_count).unwrap_or(u32::MAX),

@@ -92,8 +92,7 @@ impl Service {
         let counters = Arc::new(Counters::default());
         register(&telemetry, &counters, certificates.as_ref());
         // Whoever asks is told that this node lives and takes no traffic yet, while disks are read.
-        let served = Arc::new(OnceLock::new());
-        let teller = Arc::new(OnceLock::new());
+        let (served, teller) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::new()));
         let admin = Admin::new(Arc::clone(&telemetry), Arc::clone(&served), Arc::clone(&teller));
         let side_door = config.admin.listen.map(|address| open_side_door(address, admin));
         let side_door = side_door.transpose()?;

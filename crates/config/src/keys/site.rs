@@ -221,9 +221,9 @@ section! {
 
     esi: Esi = Kind::Choice(Esi::WORDS), (= "surrogate-control"), Reload,
         "Which pages are assembled from fragments here.",
-        "`surrogate-control` is those that say `Surrogate-Control: content=\"ESI/1.0\"`, `always` is \
-         every page of a type in `esi_types`, `off` is none. What another node asks for is left to \
-         that node. The language is in crates/esi/README.md.";
+        "`surrogate-control` is those that say `Surrogate-Control: content=\"ESI/1.0\"`, `always` \
+         is every page of a type in `esi_types`, `off` is none. What another node asks for is left \
+         to that node. The language is in crates/esi/README.md.";
 
     esi_types: Vec<MediaType> = list(&Kind::MediaType, 64),
         (= ["text/html", "text/xml", "application/xml", "application/xhtml+xml"]), Reload,

@@ -13,6 +13,7 @@
 //! markup.
 
 mod assembly;
+mod compile;
 mod fragment;
 mod head;
 mod outflow;
@@ -21,8 +22,9 @@ mod text;
 mod trace;
 mod visitor;
 
+pub(crate) use compile::compile;
 pub(crate) use outflow::Outflow;
-pub(crate) use rules::{Mode, Part, Rules, private_networks, scheme_of};
+pub(crate) use rules::{Part, Rules};
 
 use crate::fetch;
 use crate::ledger::Ledger;

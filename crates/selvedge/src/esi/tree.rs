@@ -22,7 +22,8 @@ impl Branch {
 
     /// A part of a `try`.
     pub(super) fn of(what: &str, came: Option<&Vec<u8>>, below: Vec<Self>) -> Self {
-        let outcome = came.map_or("failed".to_owned(), |bytes| format!("{} bytes", bytes.len()));
+        let bytes = |bytes: &Vec<u8>| format!("{} bytes", bytes.len());
+        let outcome = came.map_or_else(|| "failed".to_owned(), bytes);
         Self { lines: vec![format!("{what}: {outcome}")], below }
     }
 
