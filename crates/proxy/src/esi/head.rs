@@ -195,27 +195,33 @@ fn all_of(
         validators.insert(header::ETAG, etag.clone());
     }
     let bytes: usize = pieces.iter().map(Bytes::len).sum();
-    let (status, headers, source) =
-        match validate::precondition(&ask.method, &ask.headers, &validators, status) {
-            Precondition::NotModified => {
-                ask.site.counters.here().not_modified.inc();
-                let headers = validate::not_modified_headers(&headers);
-                (StatusCode::NOT_MODIFIED, headers, Source::Empty)
-            }
-            Precondition::Failed => {
-                let mut headers = HeaderMap::new();
-                headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-                (StatusCode::PRECONDITION_FAILED, headers, Source::Empty)
-            }
-            Precondition::Proceed => {
-                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
-                let source = match ask.method {
-                    Method::HEAD => Source::Empty,
-                    _ => Source::parts(pieces.into_iter().map(Piece::Text).collect()),
-                };
-                (status, headers, source)
-            }
-        };
+    // What changes something was for its origin to refuse, and it did not (RFC 9110 13.2.1).
+    let precondition = match ask.method {
+        Method::GET | Method::HEAD => {
+            validate::precondition(&ask.method, &ask.headers, &validators, status)
+        }
+        _ => Precondition::Proceed,
+    };
+    let (status, headers, source) = match precondition {
+        Precondition::NotModified => {
+            ask.site.counters.here().not_modified.inc();
+            let headers = validate::not_modified_headers(&headers);
+            (StatusCode::NOT_MODIFIED, headers, Source::Empty)
+        }
+        Precondition::Failed => {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+            (StatusCode::PRECONDITION_FAILED, headers, Source::Empty)
+        }
+        Precondition::Proceed => {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
+            let source = match ask.method {
+                Method::HEAD => Source::Empty,
+                _ => Source::parts(pieces.into_iter().map(Piece::Text).collect()),
+            };
+            (status, headers, source)
+        }
+    };
     Sheet { status, headers, source, ttl_s }
 }
 
