@@ -305,3 +305,27 @@ fn what_one_visitor_puts_into_an_address_is_no_other_visitors_fragment() {
     assert_eq!(edge.get_with(HOST, "/p?u=a", "Cookie: k=1\r\n").text(), "[/f/a?k=1]");
     assert_eq!(edge.get_with(HOST, "/p?u=a", "Cookie: k=2\r\n").text(), "[/f/a?k=2]");
 }
+
+/// A form that a tag posts to another server touches nothing that clients have of the same name.
+#[test]
+fn a_post_to_another_server_invalidates_nothing_here() {
+    let other = Origin::start();
+    let url = other.url();
+    other.on("/x", Answer::uncacheable("posted").header("location", "/y"));
+    let (origin, edge) =
+        edge_with(|site| site.set("esi_origins", vec![url.clone()]).set("esi_private", true));
+    origin.on("*", Answer::cacheable("ours", 600));
+    let host = other.addr().to_string();
+    for path in ["/x", "/y"] {
+        assert_eq!(edge.get(&host, path).text(), "ours");
+    }
+    let tag = format!("<esi:include src=\"{url}/x\" method=\"POST\" entity=\"a=$(HTTP_COOKIE)\"/>");
+    origin.on("/p", live_page(&tag));
+    let resp = edge.get_with(HOST, "/p", "Cookie: k=1&2\r\n");
+    assert_eq!(resp.text(), "posted");
+    let sent = other.last("/x");
+    assert_eq!((sent.method.as_str(), sent.body.as_slice()), ("POST", &b"a=k%3D1%262"[..]));
+    for path in ["/x", "/y"] {
+        assert!(edge.get(&host, path).is_hit("edge-1"), "{path}");
+    }
+}

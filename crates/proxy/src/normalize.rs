@@ -17,6 +17,7 @@ use selvedge_policy::target::{self, Target};
 use selvedge_policy::{
     Encodings, Key, KeyParts, KeySeed, RequestDirectives, Scheme, cdn_loop, validate,
 };
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -177,7 +178,7 @@ impl Ask {
         KeyParts {
             site: &self.site.name,
             scheme: self.arrival.scheme,
-            host: &self.host,
+            host: &key_host(&self.site, &self.host),
             path,
             query: query.as_deref(),
         }
@@ -208,6 +209,12 @@ impl Ask {
     }
 }
 
+/// The host as it is in keys. No client's has this sign: what is asked for under the same name of a
+/// site of any host is not what another server says.
+fn key_host<'h>(site: &Site, host: &'h str) -> Cow<'h, str> {
+    if site.is_apart { format!("{host}!").into() } else { host.into() }
+}
+
 /// The full key of a resource, and its path and query as they are sent on.
 fn key_and_target(
     site: &Site,
@@ -217,16 +224,8 @@ fn key_and_target(
     query: Option<&str>,
 ) -> (Vec<u8>, String) {
     let mut full_key = Vec::new();
-    let apart;
-    let key_host = if site.is_apart {
-        // No client's host has this sign: what is asked for under the same name of a site of any
-        // host is not what another server says.
-        apart = format!("{host}!");
-        &apart
-    } else {
-        host
-    };
-    KeyParts { site: &site.name, scheme, host: key_host, path, query }.bytes(&mut full_key);
+    let key_host = key_host(site, host);
+    KeyParts { site: &site.name, scheme, host: &key_host, path, query }.bytes(&mut full_key);
     let query_bytes = query.map_or(0, |query| query.len() + 1);
     let mut path_and_query = String::with_capacity(path.len() + query_bytes);
     path_and_query.push_str(path);
