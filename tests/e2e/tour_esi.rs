@@ -32,6 +32,19 @@ impl Places {
         got.stdout
     }
 
+    /// The verb says of the page at the origin what an edge makes of it.
+    #[track_caller]
+    fn shows_the_tree(&self) {
+        let url = format!("{}/front", self.origin);
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("front.html").display().to_string();
+        assert!(curl(&["-f", "-o", &file, &url]).ok);
+        let shown = esi(&[&file, "--base", &url, "-H", "Cookie: user=ada"]);
+        for line in ["include /part/menu", "src: status 503", "alt /part/spare: status 200"] {
+            assert!(shown.stdout.contains(line), "{line}: {} {}", shown.stdout, shown.stderr);
+        }
+    }
+
     #[track_caller]
     fn post(&self, url: &str, text: &str) {
         let got = curl(&["-f", "-d", text, url]);
@@ -64,6 +77,7 @@ fn a_page_of_parts_is_put_together_purged_in_part_and_outlives_its_origin() {
     }
     let page = places.front("ada", &[]);
     assert!(page.contains("(made 2 times)") && page.contains("nothing special today"), "{page}");
+    places.shows_the_tree();
 
     places.post(&format!("{}/stop", places.origin), "");
     let page = places.front("ada", &[]);

@@ -72,6 +72,11 @@ pub(crate) fn run(args: &EsiArgs) -> Result<(), Problem> {
         .enable_all()
         .build()
         .map_err(|error| Problem::System("cannot start", error))?;
+    // The client of an origin has tasks of its own.
+    runtime.block_on(tokio::task::LocalSet::new().run_until(show(args)))
+}
+
+async fn show(args: &EsiArgs) -> Result<(), Problem> {
     let page = read(&args.file)?;
     let source = Source::open(&args.base)?;
     let headers = fields(&args.header)?;
@@ -82,9 +87,7 @@ pub(crate) fn run(args: &EsiArgs) -> Result<(), Problem> {
     let asker = Asker { host: source.host(), uri, headers };
     let (clock, depth_max) = (Clock::start(), args.depth);
     let mut run = Run { source, clock, depth_max, left: FRAGMENTS_MAX, failed: false };
-    let local = tokio::task::LocalSet::new();
-    let work = run.page(&page, &asker, 0);
-    let (text, branches) = runtime.block_on(local.run_until(work));
+    let (text, branches) = run.page(&page, &asker, 0).await;
     let name = args.file.display().to_string();
     let summary = format!("{name}: {} bytes, assembled {} bytes", page.len(), text.len());
     let tree = tree::render(&summary, &branches);

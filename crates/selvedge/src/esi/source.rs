@@ -36,7 +36,7 @@ pub(super) struct Got {
 }
 
 impl Source {
-    /// A folder, or the URL of a page.
+    /// A folder, or the URL of a page. Call it on a `LocalSet`.
     pub(super) fn open(base: &str) -> Result<Self, Problem> {
         if !base.contains("://") {
             let folder = PathBuf::from(base);
