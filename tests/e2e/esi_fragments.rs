@@ -70,15 +70,23 @@ fn a_fragment_that_is_known_to_be_missing_makes_the_page_an_error() {
 fn a_page_that_begins_with_a_fragment_that_fails_is_an_error() {
     let (origin, edge) = edge();
     origin.on("/bad", Answer::new(500).body("secret"));
-    for (path, answer) in [("/kept", page as fn(&str) -> Answer), ("/live", live_page)] {
-        origin.on(path, answer("<esi:include src=\"/bad\"/>B"));
+    let body = "<esi:include src=\"/bad\"/>B";
+    let gate = Gate::shut();
+    // The second one comes in two parts: its tag is not there when its head is.
+    let late = live_page(body).body_gate(&gate);
+    for (path, answer) in [("/kept", page(body)), ("/late", late), ("/live", live_page(body))] {
+        origin.on(path, answer);
+        if path == "/late" {
+            let gate = gate.clone();
+            std::thread::spawn(move || gate.reached_by(1).then(|| gate.open()));
+        }
         for _ in 0..2 {
             let resp = edge.get(HOST, path);
             assert_eq!(resp.status, 502, "{}", resp.text());
             assert!(!resp.text().contains("secret"));
         }
     }
-    becomes(4, "failed pages", || {
+    becomes(6, "failed pages", || {
         edge.metrics().sum("selvedge_errors_total", &["site=\"any\"", "\"esi\""]) as u64
     });
 }

@@ -205,11 +205,6 @@ impl Assembly {
         }
     }
 
-    /// Whether a fragment is what comes next, and is not there.
-    pub(super) fn awaits_fragment(&self) -> bool {
-        matches!(self.line.front(), Some(Slot::Waiting(_) | Slot::Running(_)))
-    }
-
     /// Reads on in the page as far as there is room in line. Whether something came.
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, BodyError> {
         if matches!(self.text, Text::Ended) {

@@ -36,14 +36,14 @@ impl Outflow {
         Self { page, assembly: Some(assembly), ready, encoder, keeps_back: false }
     }
 
-    /// Takes what is at hand. Whether that is all. Where a page begins with a fragment it waits for
-    /// that one: as long as there is nothing to send, a failure can still have a status.
+    /// Takes what is at hand. Whether that is all. It waits for the first bytes, of the page or of the
+    /// fragment that it begins with: as long as nothing was sent, a failure can have a status.
     pub(super) async fn collect(&mut self) -> Result<bool, BodyError> {
         let mut bytes = 0;
         poll_fn(|cx| {
             while self.assembly.is_some() && bytes < GATHERED_BYTES_MAX {
                 match self.poll_page(cx) {
-                    Poll::Pending if bytes == 0 && self.awaits_fragment() => return Poll::Pending,
+                    Poll::Pending if bytes == 0 => return Poll::Pending,
                     Poll::Pending => break,
                     Poll::Ready(Some(Ok(piece))) => {
                         bytes += piece.len();
@@ -56,10 +56,6 @@ impl Outflow {
             Poll::Ready(Ok(self.assembly.is_none()))
         })
         .await
-    }
-
-    fn awaits_fragment(&self) -> bool {
-        self.assembly.as_ref().is_some_and(Assembly::awaits_fragment)
     }
 
     /// What was taken.
