@@ -36,8 +36,8 @@ impl Outflow {
         Self { page, assembly: Some(assembly), ready, encoder, keeps_back: false }
     }
 
-    /// Takes what is at hand. Whether that is all. It waits for the first bytes, of the page or of the
-    /// fragment that it begins with: as long as nothing was sent, a failure can have a status.
+    /// Takes what is at hand. Whether that is all. It waits for the first bytes, of the page or of
+    /// the fragment that it begins with: as long as nothing was sent, a failure can have a status.
     pub(super) async fn collect(&mut self) -> Result<bool, BodyError> {
         let mut bytes = 0;
         poll_fn(|cx| {
