@@ -19,6 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("selvedge-esi", &[]),
     ("selvedge-feed", &[]),
     ("selvedge-geo", &[]),
+    ("selvedge-media", &[]),
     ("selvedge-policy", &[]),
     ("selvedge-telemetry", &[]),
     ("selvedge-datagram", &[]),
@@ -44,6 +45,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "selvedge-esi",
             "selvedge-feed",
             "selvedge-geo",
+            "selvedge-media",
             "selvedge-net",
             "selvedge-policy",
             "selvedge-store",
@@ -61,6 +63,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "selvedge-esi",
             "selvedge-feed",
             "selvedge-geo",
+            "selvedge-media",
             "selvedge-net",
             "selvedge-node",
             "selvedge-policy",
@@ -80,6 +83,7 @@ const PURE: &[&str] = &[
     "selvedge-esi",
     "selvedge-feed",
     "selvedge-geo",
+    "selvedge-media",
     "selvedge-policy",
 ];
 /// What a pure crate must not have anywhere below it.
