@@ -13,7 +13,7 @@ use crate::process::{Task, fresh_folder};
 use crate::say;
 
 /// The targets.
-const TARGETS: [&str; 5] = ["coverage", "esi", "mmdb", "packet", "zone"];
+const TARGETS: [&str; 7] = ["coverage", "esi", "hls", "mmdb", "mpd", "packet", "zone"];
 /// Where they stand.
 const MANIFEST: &str = "fuzz/Cargo.toml";
 /// For what they are built.
