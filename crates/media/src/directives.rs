@@ -131,6 +131,10 @@ impl Directives {
         }
         let there = match (self.msn, self.part) {
             (None, _) => true,
+            // Beyond the last part of the last whole segment: the first of the next is meant.
+            (Some(msn), Some(part)) if edge.next_msn.checked_sub(1) == Some(msn) => {
+                part < facts.last_parts || facts.last_parts == 0 || edge.parts > 0
+            }
             (Some(msn), _) if msn < edge.next_msn => true,
             (Some(msn), Some(part)) => msn == edge.next_msn && part < edge.parts,
             (Some(_), None) => false,

@@ -28,6 +28,8 @@ pub struct Facts {
     pub is_delta: bool,
     /// Where it ends, of a media playlist
     pub edge: Option<Edge>,
+    /// Parts of the last whole segment, as far as they are listed
+    pub last_parts: u32,
     /// EXT-X-DISCONTINUITY-SEQUENCE
     pub discontinuity_sequence: u64,
     /// How much a viewer can go back: all that is listed, or `@timeShiftBufferDepth`
@@ -55,6 +57,7 @@ impl Facts {
     /// Of a media playlist.
     pub fn of_media(media: &Media<'_>) -> Self {
         let parts = media.open_parts.end.saturating_sub(media.open_parts.start);
+        let last = media.segments.last();
         Self {
             segment: media.target,
             part: media.part_target,
@@ -62,6 +65,7 @@ impl Facts {
             can_skip_until: media.control.can_skip_until,
             is_delta: media.skipped.is_some(),
             edge: Some(Edge { next_msn: media.msn(media.segments.len()), parts }),
+            last_parts: last.map_or(0, |last| last.parts.end.saturating_sub(last.parts.start)),
             discontinuity_sequence: media.discontinuity_sequence,
             window: Some(media.window()),
             ..Self::of(Kind::Hls(HlsForm::Media), media.is_live())
@@ -99,6 +103,7 @@ impl Facts {
             can_skip_until: None,
             is_delta: false,
             edge: None,
+            last_parts: 0,
             discontinuity_sequence: 0,
             window: None,
         }

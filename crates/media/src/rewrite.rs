@@ -19,7 +19,8 @@ pub struct Rewrite<'a> {
     /// Scheme and authority, `https://cdn.example`
     pub to: &'a str,
     /// Name and value (`name=value`, as they stand in a query) that are put behind addresses that
-    /// lead to `to`, relative ones among them
+    /// lead to `to`, relative ones among them; not put anywhere if it has characters that do not
+    /// stand in a query as they are
     pub token: Option<&'a str>,
 }
 
@@ -39,7 +40,7 @@ pub fn rewrite(
     }
     let text = std::str::from_utf8(bytes).map_err(|_| Unreadable::NotText)?;
     let (places, ampersand) = match kind {
-        Kind::Hls(_) => (playlist_addresses(text), "&"),
+        Kind::Hls(_) => (crate::hls::addresses(text, limits)?, "&"),
         _ => (description_addresses(text)?, "&amp;"),
     };
     let mut out = String::with_capacity(text.len() + places.len() * 16);
@@ -76,7 +77,9 @@ impl Rewrite<'_> {
             None if has_scheme(address) || address.is_empty() => return None,
             None => (address.to_owned(), false),
         };
-        let Some(token) = self.token else { return changed.then_some(out) };
+        let Some(token) = self.token.filter(|token| is_plain(token)) else {
+            return changed.then_some(out);
+        };
         let (main, fragment) = match out.find('#') {
             // In an MPD `&#38;` is no fragment.
             Some(at) if !out[..at].ends_with('&') => out.split_at(at),
@@ -85,6 +88,12 @@ impl Rewrite<'_> {
         let joint = if main.contains('?') { ampersand } else { "?" };
         Some(format!("{main}{joint}{token}{fragment}"))
     }
+}
+
+/// Letters, digits and what else neither ends a pair nor an attribute.
+fn is_plain(token: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~=%+/:,".contains(&byte);
+    !token.is_empty() && token.bytes().all(plain)
 }
 
 /// Authority and what follows, of `http://a/b`, `https://a/b` and `//a/b`.
@@ -107,26 +116,7 @@ fn has_scheme(address: &str) -> bool {
     end.is_some_and(|end| address.as_bytes()[end] == b':')
 }
 
-/// Where the addresses of a playlist stand: lines without `#`, and `URI="..."` of tags.
-fn playlist_addresses(text: &str) -> Vec<Range<usize>> {
-    let mut places = Vec::new();
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
-        let body = line.trim_end_matches(['\n', '\r', ' ', '\t']);
-        if body.starts_with("#EXT") {
-            let names = [":URI=\"", ",URI=\"", ", URI=\""];
-            let found = names.iter().find_map(|name| Some(body.find(name)? + name.len()));
-            let found = found.and_then(|at| Some(at..at + body[at..].find('"')?));
-            places.extend(found.map(|place| start + place.start..start + place.end));
-        } else if !body.is_empty() && !body.starts_with(['#', '\u{feff}']) {
-            places.push(start..start + body.len());
-        }
-        start += line.len();
-    }
-    places
-}
-
-/// Where those of an MPD stand: the text of BaseURL and Location, and the attributes that are
+/// Where the addresses of an MPD stand: the text of BaseURL and Location, and the attributes that are
 /// addresses.
 fn description_addresses(text: &str) -> Result<Vec<Range<usize>>, Unreadable> {
     let mut places = Vec::new();

@@ -1,6 +1,7 @@
 //! Playlists of HTTP Live Streaming (RFC 8216; tags of low latency as in
 //! draft-pantos-hls-rfc8216bis 4.4). What is odd is not guessed at: the whole is unreadable then.
 
+mod addresses;
 mod attributes;
 mod media;
 mod multivariant;
@@ -9,6 +10,7 @@ mod scalar;
 use std::ops::Range;
 use std::time::Duration;
 
+pub(crate) use addresses::addresses;
 pub use multivariant::{Multivariant, Rendition, Variant};
 
 use crate::limits::Limits;

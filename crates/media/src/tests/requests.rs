@@ -60,6 +60,10 @@ fn a_playlist_is_the_answer_when_it_has_what_was_waited_for() {
     for query in ["_HLS_msn=269", "_HLS_msn=269&_HLS_part=2", "_HLS_msn=270&_HLS_part=0"] {
         assert_eq!(of(query), Answer::NotYet, "{query}");
     }
+    let complete = Facts { edge: Some(crate::Edge { next_msn: 269, parts: 0 }), ..facts };
+    let after = directives("_HLS_msn=268&_HLS_part=2");
+    assert_eq!(after.answered_by(&complete), Answer::NotYet, "the first part of the next");
+    assert_eq!(directives("_HLS_msn=268&_HLS_part=1").answered_by(&complete), Answer::Yes);
     let over = Facts { is_live: false, ..facts };
     assert_eq!(directives("_HLS_msn=999").answered_by(&over), Answer::Yes, "it is over");
     assert!(!directives("_HLS_msn=270").is_too_far_ahead(&facts));

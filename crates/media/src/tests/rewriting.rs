@@ -68,6 +68,17 @@ fn addresses_of_others_get_no_token() {
 }
 
 #[test]
+fn a_token_that_would_end_its_place_goes_nowhere() {
+    for token in ["t=\"", "t=1&u=2", "t=<", "t= ", ""] {
+        assert_eq!(of(HLS, LOW_LATENCY, &Rewrite { token: Some(token), ..LED }), None, "{token}");
+    }
+    let text = "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a,URI=\",NAME=\"b\"\n\
+                #EXT-X-STREAM-INF:BANDWIDTH=1\nv\n";
+    let out = of(HLS, text, &SIGNED).expect("changed");
+    assert_eq!(out, text.replace("\nv\n", "\nv?t=1.k.x\n"), "a name within a value is none");
+}
+
+#[test]
 fn what_is_not_understood_or_grows_too_long_is_left_alone() {
     let limits = Limits::default();
     let odd = rewrite(HLS, b"#EXTM3U\na.ts", &SIGNED, &limits);
