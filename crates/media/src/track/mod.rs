@@ -85,7 +85,8 @@ impl Track {
     /// Of a media playlist that was found at `base`. Nothing comes of URIs with variables
     /// (`{$name}`), of gaps, and of what is out of `scope`.
     pub fn of_hls(media: &Media<'_>, base: &Base<'_>, scope: &Scope<'_>) -> Self {
-        let within = |uri: &str| within(base, scope, uri);
+        let known = Within::new(base, scope);
+        let within = |uri: &str| known.path(uri);
         let init = media.maps.first();
         let init = init.and_then(|map| Some((within(map.uri)?, map.range)));
         let mut segments = Listed::default();
@@ -238,11 +239,41 @@ impl Track {
     }
 }
 
-fn within(base: &Base<'_>, scope: &Scope<'_>, reference: &str) -> Option<String> {
-    let url = resolve(base, reference).ok()?;
-    scope.check(&url).ok()?;
-    Some(url.path_and_query())
+/// Resolves references of one manifest, within its scope.
+struct Within<'a> {
+    base: &'a Base<'a>,
+    scope: &'a Scope<'a>,
+    /// The manifest's folder, if plain names in it are within the scope
+    folder: Option<&'a str>,
 }
+
+impl<'a> Within<'a> {
+    fn new(base: &'a Base<'a>, scope: &'a Scope<'a>) -> Self {
+        let folder = base.path.rfind('/').map(|end| &base.path[..=end]);
+        let first = resolve(base, "x").ok().filter(|url| scope.check(url).is_ok());
+        let same = first.map(|url| url.path).zip(folder);
+        let folder =
+            same.and_then(|(path, folder)| (path.strip_suffix('x')? == folder).then_some(folder));
+        Self { base, scope, folder }
+    }
+
+    fn path(&self, reference: &str) -> Option<String> {
+        // Most names are nothing but names: what they mean needs no work.
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        let plain = reference.len() <= NAME_BYTES_MAX
+            && reference.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && reference.bytes().all(is_name);
+        if let Some(folder) = self.folder.filter(|_| plain) {
+            return Some(format!("{folder}{reference}"));
+        }
+        let url = resolve(self.base, reference).ok()?;
+        self.scope.check(&url).ok()?;
+        Some(url.path_and_query())
+    }
+}
+
+/// A longer name is not taken the short way.
+const NAME_BYTES_MAX: usize = 255;
 
 /// Where a level of an MPD is: its BaseURL, if it has one, against that around it (5.6.4).
 fn below(base: &Base<'_>, reference: Option<&str>) -> Option<Url> {
@@ -259,9 +290,11 @@ fn below(base: &Base<'_>, reference: Option<&str>) -> Option<Url> {
 
 fn list(how: &Addressing, at: &Url, scope: &Scope<'_>) -> Listed {
     let mut list = Listed::default();
+    let base = at.base();
+    let known = Within::new(&base, scope);
     for url in how.urls.iter() {
         let path = match &url.media {
-            Some(media) => within(&at.base(), scope, media),
+            Some(media) => known.path(media),
             None => scope.check(at).ok().map(|()| at.path_and_query()),
         };
         if let Some(path) = path {
