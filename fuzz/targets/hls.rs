@@ -10,6 +10,10 @@ use selvedge_media::{
 };
 
 fuzz_target!(|data: &[u8]| {
+    // What is rewritten grows: a line near its limit would not be one any more.
+    if data.len() > 8192 {
+        return;
+    }
     let limits = Limits::default();
     let found = kind("application/vnd.apple.mpegurl", "/live/a.m3u8", data);
     if let Ok(text) = std::str::from_utf8(data) {

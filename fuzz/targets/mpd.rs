@@ -9,6 +9,10 @@ use selvedge_media::{
 };
 
 fuzz_target!(|data: &[u8]| {
+    // What is rewritten grows: a line near its limit would not be one any more.
+    if data.len() > 8192 {
+        return;
+    }
     let limits = Limits::default();
     kind("application/dash+xml", "/live/a.mpd", data);
     if let Ok(text) = std::str::from_utf8(data) {

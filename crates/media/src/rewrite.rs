@@ -116,8 +116,8 @@ fn has_scheme(address: &str) -> bool {
     end.is_some_and(|end| address.as_bytes()[end] == b':')
 }
 
-/// Where the addresses of an MPD stand: the text of BaseURL and Location, and the attributes that are
-/// addresses.
+/// Where the addresses of an MPD stand: the text of BaseURL and Location, and the attributes that
+/// are some.
 fn description_addresses(text: &str) -> Result<Vec<Range<usize>>, Unreadable> {
     let mut places = Vec::new();
     let mut xml = Xml::from_str(text);
