@@ -45,8 +45,8 @@ pub(crate) struct Answer<'a, 'w, 'out> {
     /// The name that is answered for: the one asked, later the target of a CNAME.
     pub(crate) name: &'w mut NameBuffer,
     pub(crate) located: &'w mut Located,
-    pub(crate) writer: Writer<'out>,
-    pub(crate) outcome: Outcome<'a>,
+    pub(crate) writer: &'w mut Writer<'out>,
+    pub(crate) outcome: &'w mut Outcome<'a>,
     /// The answer speaks of the zone with authority.
     pub(crate) is_authoritative: bool,
     /// For how many bits of the asker's address it is good.

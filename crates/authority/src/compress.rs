@@ -14,7 +14,7 @@ const JUMPS_MAX: usize = 128;
 const POINTER_MAX: usize = 0x3fff;
 
 /// The places.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Names {
     places: [Place; PLACES_MAX],
     len: usize,

@@ -16,8 +16,9 @@ pub(crate) const ERROR_BYTES: usize = 6;
 const BYTES_MAX: usize = OPT_BYTES + 4 + 128 + 4 + 20 + 4 + 8 + SERVER_BYTES + ERROR_BYTES;
 
 /// An OPT record, in wire form.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Opt {
+    /// What is beyond the record is of records before.
     bytes: [u8; BYTES_MAX],
     len: usize,
     /// Where the scope stands, if a subnet is repeated.
@@ -30,17 +31,20 @@ impl Opt {
         Self { bytes: [0; BYTES_MAX], len: 0, scope_at: None }
     }
 
-    /// A record without options, to who sent one.
-    pub(crate) fn reply_to(edns: &Edns<'_>, udp_bytes_max: usize) -> Self {
-        let mut opt = Self::none();
-        opt.len = OPT_BYTES;
-        opt.bytes[1..3].copy_from_slice(&kind::OPT.to_be_bytes());
-        let udp_bytes = u16::try_from(udp_bytes_max).unwrap_or(u16::MAX);
-        opt.bytes[3..5].copy_from_slice(&udp_bytes.to_be_bytes());
+    /// Becomes none again.
+    pub(crate) fn clear(&mut self) {
+        (self.len, self.scope_at) = (0, None);
+    }
+
+    /// Becomes a record without options, to who sent one.
+    pub(crate) fn begin(&mut self, edns: &Edns<'_>, udp_bytes_max: usize) {
+        let [high, low] = u16::try_from(udp_bytes_max).unwrap_or(u16::MAX).to_be_bytes();
+        let [_, kind] = kind::OPT.to_be_bytes();
         // Of the flags only this one is copied, and the rest is zero (RFC 6891 6.1.4).
-        let flags = if edns.wants_dnssec { DNSSEC_OK } else { 0 };
-        opt.bytes[7..9].copy_from_slice(&flags.to_be_bytes());
-        opt
+        let flags = if edns.wants_dnssec { (DNSSEC_OK >> 8) as u8 } else { 0 };
+        let fixed: [u8; OPT_BYTES] = [0, 0, kind, high, low, 0, 0, flags, 0, 0, 0];
+        self.bytes[..OPT_BYTES].copy_from_slice(&fixed);
+        (self.len, self.scope_at) = (OPT_BYTES, None);
     }
 
     /// Says that the code of a name that is missing is NXDOMAIN though its proof is a compact one
@@ -101,13 +105,17 @@ impl Opt {
     }
 
     /// Adds an option, unless there is no record or no room, which no caller brings about.
+    #[inline]
     fn add(&mut self, code: u16, parts: &[&[u8]]) -> bool {
         let bytes = parts.iter().map(|part| part.len()).sum::<usize>();
         if self.len == 0 || self.len + 4 + bytes > BYTES_MAX {
             return false;
         }
-        let mut at = self.len;
-        for part in [&code.to_be_bytes()[..], &(bytes as u16).to_be_bytes()].iter().chain(parts) {
+        let mut at = self.len + 4;
+        let ([code_0, code_1], [bytes_0, bytes_1]) =
+            (code.to_be_bytes(), (bytes as u16).to_be_bytes());
+        self.bytes[self.len..at].copy_from_slice(&[code_0, code_1, bytes_0, bytes_1]);
+        for part in parts {
             self.bytes[at..at + part.len()].copy_from_slice(part);
             at += part.len();
         }
@@ -122,13 +130,15 @@ impl Opt {
 mod tests {
     use super::*;
 
-    fn edns() -> Edns<'static> {
-        Edns::read(&[0, 0, 41, 16, 0, 0, 0, 0xff, 0xff, 0, 0])
+    fn opt() -> Opt {
+        let mut opt = Opt::none();
+        opt.begin(&Edns::read(&[0, 0, 41, 16, 0, 0, 0, 0xff, 0xff, 0, 0]), 1232);
+        opt
     }
 
     #[test]
     fn the_record_has_our_size_their_flag_and_the_options_in_order() {
-        let mut opt = Opt::reply_to(&edns(), 1232);
+        let mut opt = opt();
         assert_eq!(opt.as_wire(), [0, 0, 41, 4, 0xd0, 0, 0, 0x80, 0, 0, 0]);
         opt.add_identity(b"a");
         opt.add_subnet(&[0, 1, 8, 0, 10]);
@@ -145,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_longest_options_have_room() {
-        let mut opt = Opt::reply_to(&edns(), 1232);
+        let mut opt = opt();
         opt.add_identity(&[b'x'; 128]);
         opt.add_subnet(&[7; 20]);
         opt.add_cookie(&[1; 8], &[2; 16]);

@@ -117,14 +117,21 @@ impl Responder {
         scratch: &mut Scratch,
         out: &mut [u8],
     ) -> (Reply<'a>, Outcome<'a>) {
-        let query = match read(request, &mut scratch.asked) {
-            Ok(query) if out.len() >= UDP_BYTES_MIN => query,
-            Ok(_) => return (Reply::Nothing, Outcome::silent(Reason::Short)),
-            Err(reason) => return (Reply::Nothing, Outcome::silent(reason)),
+        let Scratch { asked, name, located, denial, opt, names } = scratch;
+        let query = match Query::read(request.packet, asked) {
+            Ok(query) => query,
+            Err(NoQuery::Short) => return (Reply::Nothing, Outcome::silent(Reason::Short)),
+            Err(NoQuery::Reply) => return (Reply::Nothing, Outcome::silent(Reason::Reply)),
         };
+        if request.transport == Transport::Udp && is_looping(request.from.port()) {
+            return (Reply::Nothing, Outcome::silent(Reason::Port));
+        }
+        if out.len() < UDP_BYTES_MIN {
+            return (Reply::Nothing, Outcome::silent(Reason::Short));
+        }
         let mut outcome = Outcome::of(&query);
-        let mut opt = self.opt(&query, request, &mut outcome);
-        let plan = self.plan(&query, request, &scratch.asked, &outcome);
+        self.put_options(&query, request, &mut outcome, opt);
+        let plan = self.plan(&query, request, asked, &outcome);
         if let Plan::Transfer(zone) = plan {
             outcome.reason = Reason::Transfer;
             outcome.zone = Some(zone);
@@ -133,22 +140,39 @@ impl Responder {
         let room = self.limit(&query, request.transport).min(out.len());
         let limit = room - opt.as_wire().len();
         let question = query.question.map_or(&[][..], |question| question.bytes);
-        let mut writer = Writer::new(out, limit, question);
+        let mut writer = Writer::new(out, limit, question, names);
         let mut is_authoritative = false;
         match plan {
             Plan::Text(text) => {
                 is_authoritative = true;
                 (outcome.rcode, outcome.reason) = (rcode::NOERROR, Reason::Chaos);
-                outcome.is_truncated = chaos::put(&mut writer, &scratch.asked, text).is_err();
+                outcome.is_truncated = chaos::put(&mut writer, asked, text).is_err();
             }
             Plan::Zone(zone) => {
-                let mut answer = self.answer(zone, request, sites, scratch, writer, outcome);
-                self.sign(&mut answer, &query, request.now, &mut opt);
+                name.copy(asked);
+                outcome.zone = Some(zone);
+                let mut answer = Answer {
+                    zone,
+                    sites,
+                    settings: &self.settings,
+                    asker: asker(&outcome, request.from.ip().to_canonical()),
+                    kind: outcome.kind,
+                    name,
+                    located,
+                    writer: &mut writer,
+                    outcome: &mut outcome,
+                    is_authoritative: true,
+                    scope: 0,
+                    owners: Owners::new(),
+                    phase: None,
+                    missing_rcode: rcode::NXDOMAIN,
+                    denial,
+                };
+                self.sign(&mut answer, &query, request.now, opt);
                 answer.run();
                 is_authoritative = answer.is_authoritative;
                 let scope = answer.scope;
-                (writer, outcome) = (answer.writer, answer.outcome);
-                set_scope(&mut outcome, &mut opt, scope);
+                set_scope(&mut outcome, opt, scope);
                 if outcome.is_truncated && writer.lacks_signature() {
                     outcome.reason = Reason::Unsigned;
                     if request.transport == Transport::Stream {
@@ -195,49 +219,21 @@ impl Responder {
         end + opt_bytes
     }
 
-    /// The answer out of a zone, to be run.
-    fn answer<'a, 'w, 'out>(
-        &'a self,
-        zone: &'a Zone,
-        request: &Request<'_>,
-        sites: &'w dyn Sites,
-        scratch: &'w mut Scratch,
-        writer: Writer<'out>,
-        outcome: Outcome<'a>,
-    ) -> Answer<'a, 'w, 'out> {
-        scratch.name.set(scratch.asked.as_wire());
-        Answer {
-            zone,
-            sites,
-            settings: &self.settings,
-            asker: asker(&outcome, request.from.ip().to_canonical()),
-            kind: outcome.kind,
-            name: &mut scratch.name,
-            located: &mut scratch.located,
-            writer,
-            outcome: Outcome { zone: Some(zone), ..outcome },
-            is_authoritative: true,
-            scope: 0,
-            owners: Owners::new(),
-            phase: None,
-            missing_rcode: rcode::NXDOMAIN,
-            denial: &mut scratch.denial,
-        }
-    }
-
     /// The options of the reply: what is sent back of those that came, and what they prove.
-    fn opt<'a>(
-        &'a self,
+    fn put_options(
+        &self,
         query: &Query<'_>,
         request: &Request<'_>,
-        outcome: &mut Outcome<'a>,
-    ) -> Opt {
+        outcome: &mut Outcome<'_>,
+        opt: &mut Opt,
+    ) {
         outcome.is_proven = request.transport == Transport::Stream;
-        let Some(edns) = &query.edns else { return Opt::none() };
-        let mut opt = Opt::reply_to(edns, self.settings.udp_bytes_max);
+        opt.clear();
+        let Some(edns) = &query.edns else { return };
+        opt.begin(edns, self.settings.udp_bytes_max);
         // To what cannot be read nothing is said but that.
         if query.fault.is_some() || query.opcode != opcode::QUERY {
-            return opt;
+            return;
         }
         if let Some(identity) = self.settings.identity.as_ref().filter(|_| edns.wants_nsid) {
             opt.add_identity(identity.as_bytes());
@@ -256,7 +252,6 @@ impl Responder {
             outcome.cookie = proof;
             outcome.is_proven |= proof == CookieProof::Good;
         }
-        opt
     }
 
     fn plan<'a>(
@@ -343,15 +338,10 @@ impl Responder {
     }
 }
 
-/// The query in a packet; else why it gets no reply.
-fn read<'a>(request: &Request<'a>, asked: &mut NameBuffer) -> Result<Query<'a>, Reason> {
-    let is_udp = request.transport == Transport::Udp;
-    match Query::read(request.packet, asked) {
-        Ok(_) if is_udp && LOOPING_PORTS.contains(&request.from.port()) => Err(Reason::Port),
-        Ok(query) => Ok(query),
-        Err(NoQuery::Short) => Err(Reason::Short),
-        Err(NoQuery::Reply) => Err(Reason::Reply),
-    }
+/// Whether who asks from a port answers whatever he is sent; most ports are none of these.
+#[inline]
+fn is_looping(port: u16) -> bool {
+    port <= LOOPING_PORTS[LOOPING_PORTS.len() - 1] && LOOPING_PORTS.contains(&port)
 }
 
 /// For whom the answer is: the client as the resolver tells, or else the resolver. One that tells

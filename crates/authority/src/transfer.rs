@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::kind;
 use crate::name::Name;
+use crate::compress::Names;
 use crate::query::{NameBuffer, Query, Question};
 use crate::wire::{flag, rcode};
 use crate::writer::{Owner, Records, Section, Writer};
@@ -56,7 +57,8 @@ impl Transfer {
         // The first message repeats the question; the others may leave it out (RFC 5936 2.2.1).
         let is_first = self.next == Next::FirstSoa;
         let question: &[u8] = if is_first { &self.question } else { &[] };
-        let mut writer = Writer::new(out, MESSAGE_BYTES, question);
+        let mut names = Names::new();
+        let mut writer = Writer::new(out, MESSAGE_BYTES, question, &mut names);
         let mut records = 0;
         while let Some((name, set, index)) = self.record() {
             let owner = Owner { name: name.as_wire(), at: None };

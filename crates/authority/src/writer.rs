@@ -75,7 +75,9 @@ pub(crate) struct Writer<'a> {
     limit: usize,
     class: u16,
     counts: [u16; 3],
-    names: Names,
+    /// Those of the question too, once one is looked for.
+    names: &'a mut Names,
+    question_name_bytes: usize,
     /// Where the target of the last name in record data stands.
     target_at: Option<u16>,
     /// How what is put is signed; `None`: it is not.
@@ -86,13 +88,16 @@ pub(crate) struct Writer<'a> {
 impl<'a> Writer<'a> {
     /// Starts with the question as it came; the header is written at the end. The caller's buffer
     /// and limit have room for those.
-    pub(crate) fn new(out: &'a mut [u8], limit: usize, question: &[u8]) -> Self {
+    #[inline]
+    pub(crate) fn new(
+        out: &'a mut [u8],
+        limit: usize,
+        question: &[u8],
+        names: &'a mut Names,
+    ) -> Self {
         let at = HEADER_BYTES + question.len();
         out[HEADER_BYTES..at].copy_from_slice(question);
-        let mut names = Names::new();
-        if let Some(name_bytes) = question.len().checked_sub(4) {
-            names.remember(&question[..name_bytes], HEADER_BYTES);
-        }
+        names.forget(0);
         let class = question.last_chunk().map_or(CLASS_IN, |class| u16::from_be_bytes(*class));
         let limit = limit.min(out.len());
         Self {
@@ -102,6 +107,7 @@ impl<'a> Writer<'a> {
             class,
             counts: [0; 3],
             names,
+            question_name_bytes: question.len().saturating_sub(4),
             target_at: None,
             signing: None,
             lacks_signature: false,
@@ -217,6 +223,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes one record; `owner` then knows where it stands.
+    #[inline]
     fn put_one(
         &mut self,
         section: Section,
@@ -273,6 +280,10 @@ impl<'a> Writer<'a> {
     /// Writes a name, its end as a pointer where that stands already; says where the name can be
     /// pointed at.
     fn put_name(&mut self, name: &[u8]) -> Result<Option<u16>, Full> {
+        if self.names.mark() == 0 {
+            let question = &self.out[HEADER_BYTES..HEADER_BYTES + self.question_name_bytes];
+            self.names.remember(question, HEADER_BYTES);
+        }
         let (fresh, pointer) = self.names.find(&self.out[..self.at], name);
         let start = self.at;
         self.put_bytes(&name[..fresh])?;
@@ -320,7 +331,8 @@ mod tests {
     fn what_does_not_fit_leaves_no_trace() {
         let mut out = [0; 512];
         let whole = 12 + QUESTION.len() + 16;
-        let mut writer = Writer::new(&mut out, whole, QUESTION);
+        let mut names = Names::new();
+        let mut writer = Writer::new(&mut out, whole, QUESTION, &mut names);
         let one = [Ipv4Addr::LOCALHOST];
         let records = |addresses| Records { kind: kind::A, ttl: 5, data: Data::V4(addresses) };
         let two = [Ipv4Addr::LOCALHOST; 2];
@@ -336,7 +348,8 @@ mod tests {
     #[test]
     fn names_are_compressed_against_what_stands_already() {
         let mut out = [0; 512];
-        let mut writer = Writer::new(&mut out, 512, QUESTION);
+        let mut names = Names::new();
+        let mut writer = Writer::new(&mut out, 512, QUESTION, &mut names);
         let cname = Records::one(kind::CNAME, 1, b"\x01a\x02ex\x00");
         assert_eq!(writer.put(Section::Answer, ASKED, &cname), Ok(()));
         let target_at = writer.target_at();
@@ -354,7 +367,8 @@ mod tests {
     #[test]
     fn data_that_is_no_name_is_copied() {
         let mut out = [0; 512];
-        let mut writer = Writer::new(&mut out, 512, QUESTION);
+        let mut names = Names::new();
+        let mut writer = Writer::new(&mut out, 512, QUESTION, &mut names);
         for data in [&b""[..], b"\x05ab", b"\xc0\x0c", b"\x00junk"] {
             for kind in [kind::MX, kind::SOA, kind::NS] {
                 let records = Records::one(kind, 1, data);

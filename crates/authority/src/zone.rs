@@ -52,6 +52,8 @@ pub struct Zone {
     nodes: HashMap<Name, Node, RandomState>,
     /// Whether every site answers at its name directly below the apex, unless that is in `nodes`.
     has_sites: bool,
+    /// Whether any name of it is a wildcard: most zones need not look for one.
+    has_wildcards: bool,
     warnings: Vec<ZoneError>,
 }
 

@@ -13,8 +13,8 @@ use crate::zone::{Found, Zone};
 #[derive(Clone, Debug, Default)]
 pub struct Zones {
     zones: HashMap<Name, Arc<Zone>, RandomState>,
-    /// The most labels that an apex has: longer parts of a name need no look.
-    labels_max: usize,
+    /// A bit for each length that an apex has: other parts of a name need no look.
+    lengths: [u64; 4],
 }
 
 impl Zones {
@@ -22,8 +22,12 @@ impl Zones {
     pub fn new(zones: impl IntoIterator<Item = Arc<Zone>>) -> Self {
         let zones: HashMap<Name, Arc<Zone>, RandomState> =
             zones.into_iter().map(|zone| (zone.apex().clone(), zone)).collect();
-        let labels_max = zones.keys().map(|apex| apex.labels().count()).max().unwrap_or(0);
-        Self { zones, labels_max }
+        let mut lengths = [0; 4];
+        for bytes in zones.keys().map(|apex| apex.as_wire().len()) {
+            // A name has 255 bytes at most.
+            lengths[bytes / 64] |= 1 << (bytes % 64);
+        }
+        Self { zones, lengths }
     }
 
     /// The zone to answer a question from, for a name in wire form and lowercase: the deepest whose
@@ -91,9 +95,11 @@ impl Zones {
 
     /// The zones whose apex is a name or above it, deepest first.
     fn at_or_above(&self, name: &[u8]) -> impl Iterator<Item = &Arc<Zone>> {
-        let too_deep = name::labels(name).count().saturating_sub(self.labels_max);
+        let is_length = |bytes: usize| {
+            self.lengths.get(bytes / 64).is_some_and(|lengths| lengths >> (bytes % 64) & 1 == 1)
+        };
         std::iter::successors(Some(name), |rest| name::parent(rest))
-            .skip(too_deep)
+            .filter(move |rest| is_length(rest.len()))
             .filter_map(|rest| self.zones.get(rest))
     }
 }

@@ -1,6 +1,8 @@
 //! What is used again for each packet, so that no answer allocates.
 
+use crate::compress::Names;
 use crate::dnssec::denial::Denial;
+use crate::opt::Opt;
 use crate::outcome::Outcome;
 use crate::query::NameBuffer;
 use crate::sites::Located;
@@ -12,15 +14,17 @@ pub struct Scratch {
     pub(super) name: NameBuffer,
     pub(super) located: Located,
     pub(super) denial: Denial,
+    pub(super) opt: Opt,
+    pub(super) names: Names,
 }
 
 impl Scratch {
     /// Empty buffers.
     #[must_use]
     pub fn new() -> Self {
-        let located = Located::default();
         let (asked, name) = (NameBuffer::new(), NameBuffer::new());
-        Self { asked, name, located, denial: Denial::default() }
+        let (located, denial) = (Located::default(), Denial::default());
+        Self { asked, name, located, denial, opt: Opt::none(), names: Names::new() }
     }
 
     /// The name that was last asked for, in wire form and lowercase; empty: none was.

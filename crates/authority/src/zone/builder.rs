@@ -110,7 +110,9 @@ impl ZoneBuilder {
     /// faults are is listed at [`check`].
     pub fn finish(mut self) -> Result<Zone, Vec<ZoneError>> {
         self.add_empty_non_terminals().map_err(|fault| vec![fault])?;
+        let is_wildcard = |name: &Name| name.labels().next() == Some(b"*");
         let mut zone = Zone {
+            has_wildcards: self.nodes.keys().any(is_wildcard),
             apex: self.apex,
             nodes: self.nodes,
             has_sites: self.has_sites,

@@ -87,6 +87,9 @@ impl Zone {
     /// The type matters only at a cut: the DS there is the parent's to answer (RFC 4035 3.1.4.1).
     #[must_use]
     pub fn find<'name>(&self, name: &'name [u8], kind: u16) -> Found<'_, 'name> {
+        if let Some(found) = self.site_name(name) {
+            return found;
+        }
         let Some(path) = Path::of(name, self.apex.as_wire().len()) else { return Found::Outside };
         let mut encloser = &name[path.apex_at..];
         if encloser != self.apex.as_wire() {
@@ -120,6 +123,21 @@ impl Zone {
         }
     }
 
+    /// What most are asked for: a name directly below the apex that may be a site's and is nothing
+    /// else. No apex of a zone with sites has a DNAME ([`super::check`]).
+    fn site_name<'name>(&self, name: &'name [u8]) -> Option<Found<'_, 'name>> {
+        let label = name.get(1..1 + usize::from(*name.first()?))?;
+        let is_below_apex = self.has_sites
+            && (1..=name::LABEL_BYTES_MAX).contains(&label.len())
+            && name[1 + label.len()..] == *self.apex.as_wire();
+        if !is_below_apex || self.nodes.contains_key(name) {
+            return None;
+        }
+        let wildcard = self.wildcard(self.apex.as_wire());
+        let otherwise = wildcard.map_or(Otherwise::Missing, Otherwise::Wildcard);
+        Some(Found::SiteName { label, otherwise })
+    }
+
     /// What is made of a name that is missing: `missing` is the name, or the first above that is.
     fn beyond<'name>(
         &self,
@@ -147,6 +165,9 @@ impl Zone {
 
     /// What stands under `*` below a name in wire form.
     fn wildcard(&self, encloser: &[u8]) -> Option<&Node> {
+        if !self.has_wildcards {
+            return None;
+        }
         let mut wire = [0; name::NAME_BYTES_MAX];
         let wire = wire.get_mut(..2 + encloser.len())?;
         wire[..2].copy_from_slice(b"\x01*");
