@@ -80,7 +80,7 @@ fn serve<A: Answer>(
     let (mut bytes, mut reflections, mut unanswered) = (0, 0, 0);
     for Message { bytes: query, from, reply } in batch.messages() {
         bytes += query.len() as u64;
-        if REFLECTORS.contains(&from.port()) {
+        if is_reflector(from.port()) {
             reflections += 1;
             continue;
         }
@@ -101,6 +101,11 @@ fn serve<A: Answer>(
     }
 }
 
+/// Most ports are above all of these.
+fn is_reflector(port: u16) -> bool {
+    port <= REFLECTORS[REFLECTORS.len() - 1] && REFLECTORS.contains(&port)
+}
+
 fn note_overflows(socket: &Socket, tally: &Tally) {
     if let Ok(dropped) = socket.overflows() {
         tally.overflows.store(u64::from(dropped), Ordering::Relaxed);
@@ -109,11 +114,12 @@ fn note_overflows(socket: &Socket, tally: &Tally) {
 
 #[cfg(test)]
 mod tests {
-    use super::REFLECTORS;
+    use super::{REFLECTORS, is_reflector};
 
     /// Resolvers behind old firewalls ask from there.
     #[test]
     fn port_53_is_answered() {
-        assert!(!REFLECTORS.contains(&53) && REFLECTORS.is_sorted());
+        assert!(!is_reflector(53) && REFLECTORS.is_sorted());
+        assert!(REFLECTORS.into_iter().all(is_reflector));
     }
 }

@@ -2,7 +2,7 @@
 //! the tables that say in which order which clients go to them. Built whole or not at all.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -51,10 +51,11 @@ pub(crate) struct Node {
     pub(crate) member: Member,
 }
 
-/// A site of the atlas.
+/// A site of the atlas, in one cache line: with many sites each answer finds another one cold.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct Site {
-    pub(crate) name: String,
+    pub(crate) name: Box<str>,
     /// The hash of its name.
     pub(crate) hash: u64,
     pub(crate) map: usize,
@@ -64,8 +65,25 @@ pub(crate) struct Site {
     pub(crate) ttl_s: u32,
     pub(crate) families: Families,
     pub(crate) https: bool,
-    pub(crate) fallback_v4: Vec<Ipv4Addr>,
-    pub(crate) fallback_v6: Vec<Ipv6Addr>,
+    /// What is answered when nothing has been up for long; few have it.
+    pub(crate) fallback: Option<Box<Fallback>>,
+}
+
+const _: () = assert!(size_of::<Site>() == 64);
+
+/// Addresses for when there are no nodes.
+#[derive(Debug)]
+pub(crate) struct Fallback {
+    pub(crate) v4: Vec<Ipv4Addr>,
+    pub(crate) v6: Vec<Ipv6Addr>,
+}
+
+impl Fallback {
+    fn of(addresses: &[IpAddr]) -> Option<Box<Self>> {
+        let v4 = addresses.iter().filter_map(|ip| only_v4(*ip)).collect();
+        let v6 = addresses.iter().filter_map(|ip| only_v6(*ip)).collect();
+        (!addresses.is_empty()).then(|| Box::new(Self { v4, v6 }))
+    }
 }
 
 /// The table of a mapping, and the rankings that it tells apart.
@@ -234,7 +252,7 @@ impl Atlas {
         }
         let map = self.map(mapping);
         let site = Site {
-            name: config.name.clone(),
+            name: config.name.as_str().into(),
             hash: self.key.name(b's', config.name.as_bytes()),
             map,
             classes: self.profile(map, weights),
@@ -242,8 +260,7 @@ impl Atlas {
             ttl_s: config.ttl_s,
             families: config.families,
             https: config.https,
-            fallback_v4: config.fallback.iter().filter_map(|ip| only_v4(*ip)).collect(),
-            fallback_v6: config.fallback.iter().filter_map(|ip| only_v6(*ip)).collect(),
+            fallback: Fallback::of(&config.fallback),
         };
         self.sites_by_name.insert(config.name.as_bytes().into(), self.sites.len() as u32);
         self.sites.push(site);

@@ -100,7 +100,7 @@ impl World {
         let names = |region| self.atlas.regions.name(region).to_owned();
         let place = self.atlas.places.place(&client);
         Some(Explanation {
-            site: site.name.clone(),
+            site: site.name.to_string(),
             client: client.address(),
             known: client.known,
             place: PlaceText {

@@ -60,6 +60,9 @@ impl Member {
 /// With the 36 bits of a shortened surprise a key stays below 2^63.
 const SCALE_BITS: u32 = 27;
 
+/// So many nodes are most sites on: their order is kept in registers.
+const FEW: usize = 4;
+
 /// Tells this use of a network's hash from the other.
 const KEEPS: u64 = 0x6b65_6570_7321_7321;
 
@@ -92,7 +95,22 @@ pub struct Width {
 pub fn choose(members: &[Member], site: u64, network: u64, width: Width) -> Chosen {
     let spread = usize::from(width.spread).clamp(1, SPREAD_MAX);
     let answers = usize::from(width.answers).clamp(1, ANSWERS_MAX);
-    let mut named = Least::<ANSWERS_MAX>::new(answers.min(members.len().max(1)));
+    if spread <= FEW && answers <= FEW {
+        choose_within::<FEW, FEW>(members, site, network, spread, answers)
+    } else {
+        choose_within::<SPREAD_MAX, ANSWERS_MAX>(members, site, network, spread, answers)
+    }
+}
+
+/// The same with room for so many.
+fn choose_within<const SPREAD: usize, const ANSWERS: usize>(
+    members: &[Member],
+    site: u64,
+    network: u64,
+    spread: usize,
+    answers: usize,
+) -> Chosen {
+    let mut named = Least::<ANSWERS>::new(answers);
     if spread >= members.len() {
         // The site is on all of them: their order for it does not matter.
         for (place, member) in members.iter().enumerate() {
@@ -102,7 +120,7 @@ pub fn choose(members: &[Member], site: u64, network: u64, width: Width) -> Chos
         }
     }
     if named.is_empty() {
-        let mut on = Least::<SPREAD_MAX>::new(spread.min(members.len().max(1)));
+        let mut on = Least::<SPREAD>::new(spread);
         for (place, member) in members.iter().enumerate() {
             if member.keeps(network) {
                 on.add(member.key(site), place as u16);
@@ -125,7 +143,7 @@ pub fn choose(members: &[Member], site: u64, network: u64, width: Width) -> Chos
 
 /// The nodes that a site is on when nobody sheds; for an explanation, and when everybody does.
 #[cold]
-fn site_nodes(members: &[Member], site: u64, on: &mut Least<SPREAD_MAX>) {
+fn site_nodes<const MAX: usize>(members: &[Member], site: u64, on: &mut Least<MAX>) {
     let most = members.iter().map(|member| member.share).max().unwrap_or_default();
     for (place, member) in members.iter().enumerate() {
         // Those that shed everything only when all do.
@@ -161,7 +179,9 @@ impl<const MAX: usize> Least<MAX> {
     #[inline]
     fn add(&mut self, key: u64, place: u16) {
         let mut entry = key & !PLACE_BITS | u64::from(place);
-        for at in &mut self.list[..self.wanted] {
+        // A loop of a known length has no branches; a short one costs less than to leave it early.
+        let reach = if MAX <= FEW { MAX } else { self.wanted };
+        for at in &mut self.list[..reach] {
             (*at, entry) = ((*at).min(entry), (*at).max(entry));
         }
     }

@@ -122,9 +122,9 @@ impl World {
         answer.scope = decision.scope;
         answer.https = site.https;
         let is_deserted = region.is_dark || region.crew.is_empty();
-        if is_deserted && !(site.fallback_v4.is_empty() && site.fallback_v6.is_empty()) {
-            answer.v4.extend_from_slice(&site.fallback_v4);
-            answer.v6.extend_from_slice(&site.fallback_v6);
+        if is_deserted && let Some(fallback) = &site.fallback {
+            answer.v4.extend_from_slice(&fallback.v4);
+            answer.v6.extend_from_slice(&fallback.v6);
             return;
         }
         let rule = self.map(site).rankings[decision.ranking].rule;
@@ -230,7 +230,8 @@ impl Crew {
         self.is_shedding || choice > usize::from(width.answers)
     }
 
-    /// The nodes for a network, in order; of the families apart where they must be.
+    /// The nodes for a network, in order; of the families apart where they must be. For an
+    /// explanation.
     pub(crate) fn chosen(&self, site: &Site, network: u64) -> [(&Members, Chosen); 2] {
         let choose = |members: &[Member]| choose(members, site.hash, network, site.width);
         match &self.split {
@@ -241,13 +242,24 @@ impl Crew {
 
     #[inline]
     fn name(&self, site: &Site, network: u64, answer: &mut Answer) {
-        let [(members, chosen), (members_v6, chosen_v6)] = self.chosen(site, network);
-        for &place in chosen.as_slice() {
-            answer.v4.extend(members.addresses[usize::from(place)].0);
-        }
-        if site.families == Families::Both {
-            for &place in chosen_v6.as_slice() {
-                answer.v6.extend(members_v6.addresses[usize::from(place)].1);
+        let has_both = site.families == Families::Both;
+        let choose = |members: &[Member]| choose(members, site.hash, network, site.width);
+        match &self.split {
+            None => {
+                for &place in choose(&self.all.members).as_slice() {
+                    let (v4, v6) = self.all.addresses[usize::from(place)];
+                    answer.v4.extend(v4);
+                    answer.v6.extend(v6.filter(|_| has_both));
+                }
+            }
+            Some((v4, v6)) => {
+                let addresses = |of: &Members, place: u16| of.addresses[usize::from(place)];
+                let chosen = choose(&v4.members);
+                answer.v4.extend(chosen.as_slice().iter().filter_map(|at| addresses(v4, *at).0));
+                if has_both {
+                    let chosen = choose(&v6.members);
+                    answer.v6.extend(chosen.as_slice().iter().filter_map(|at| addresses(v6, *at).1));
+                }
             }
         }
     }
