@@ -205,12 +205,12 @@ impl<'a> Writer<'a> {
             }
             Data::V4(addresses) => {
                 for address in addresses {
-                    self.put_one(section, owner, records, |w| w.put_bytes(&address.octets()))?;
+                    self.put_address(section, owner, records, address.octets())?;
                 }
             }
             Data::V6(addresses) => {
                 for address in addresses {
-                    self.put_one(section, owner, records, |w| w.put_bytes(&address.octets()))?;
+                    self.put_address(section, owner, records, address.octets())?;
                 }
             }
             Data::Service { alpn, v4, v6 } => {
@@ -220,6 +220,33 @@ impl<'a> Writer<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Writes one record with an address: in one piece where its owner stands already.
+    #[inline]
+    fn put_address<const BYTES: usize>(
+        &mut self,
+        section: Section,
+        owner: &mut Owner<'_>,
+        records: &Records<'_>,
+        address: [u8; BYTES],
+    ) -> Result<(), Full> {
+        let Some(at) = owner.at else {
+            return self.put_one(section, owner, records, |w| w.put_bytes(&address));
+        };
+        let end = self.at + POINTER_BYTES + FIXED_BYTES + BYTES;
+        if end > self.limit {
+            return Err(Full);
+        }
+        let out = &mut self.out[self.at..end];
+        out[..2].copy_from_slice(&(0xc000 | at).to_be_bytes());
+        out[2..4].copy_from_slice(&records.kind.to_be_bytes());
+        out[4..6].copy_from_slice(&self.class.to_be_bytes());
+        out[6..10].copy_from_slice(&records.ttl.to_be_bytes());
+        out[10..12].copy_from_slice(&(BYTES as u16).to_be_bytes());
+        out[12..].copy_from_slice(&address);
+        self.at = end;
+        self.count(section)
     }
 
     /// Writes one record; `owner` then knows where it stands.
@@ -250,6 +277,11 @@ impl<'a> Writer<'a> {
         put_data(self)?;
         let bytes = u16::try_from(self.at - data_at).map_err(|_| Full)?;
         self.out[data_at - 2..data_at].copy_from_slice(&bytes.to_be_bytes());
+        self.count(section)
+    }
+
+    #[inline]
+    fn count(&mut self, section: Section) -> Result<(), Full> {
         let count = &mut self.counts[section as usize];
         *count = count.checked_add(1).ok_or(Full)?;
         Ok(())

@@ -13,6 +13,8 @@ use crate::zone::{Found, Zone};
 #[derive(Clone, Debug, Default)]
 pub struct Zones {
     zones: HashMap<Name, Arc<Zone>, RandomState>,
+    /// The zone, if there is just one: it is compared, not looked up.
+    only: Option<Arc<Zone>>,
     /// A bit for each length that an apex has: other parts of a name need no look.
     lengths: [u64; 4],
 }
@@ -27,7 +29,8 @@ impl Zones {
             // A name has 255 bytes at most.
             lengths[bytes / 64] |= 1 << (bytes % 64);
         }
-        Self { zones, lengths }
+        let only = zones.values().next().filter(|_| zones.len() == 1).cloned();
+        Self { zones, only, lengths }
     }
 
     /// The zone to answer a question from, for a name in wire form and lowercase: the deepest whose
@@ -72,8 +75,12 @@ impl Zones {
 
     /// The zone with this apex, in wire form and lowercase.
     #[must_use]
+    #[inline]
     pub fn at(&self, apex: &[u8]) -> Option<&Arc<Zone>> {
-        self.zones.get(apex)
+        match &self.only {
+            Some(only) => (only.apex().as_wire() == apex).then_some(only),
+            None => self.zones.get(apex),
+        }
     }
 
     /// The zones, in no order.
@@ -100,7 +107,7 @@ impl Zones {
         };
         std::iter::successors(Some(name), |rest| name::parent(rest))
             .filter(move |rest| is_length(rest.len()))
-            .filter_map(|rest| self.zones.get(rest))
+            .filter_map(|rest| self.at(rest))
     }
 }
 

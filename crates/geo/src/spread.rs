@@ -133,10 +133,9 @@ fn choose_within<const SPREAD: usize, const ANSWERS: usize>(
             named.add(members[usize::from(place)].key(network), place);
         }
     }
-    let mut chosen = Chosen { list: [0; ANSWERS_MAX], len: 0 };
-    for place in named.places() {
-        chosen.list[usize::from(chosen.len)] = place;
-        chosen.len += 1;
+    let mut chosen = Chosen { list: [0; ANSWERS_MAX], len: named.len() };
+    for (place, entry) in chosen.list.iter_mut().zip(named.list) {
+        *place = (entry & PLACE_BITS) as u16;
     }
     chosen
 }
@@ -191,11 +190,17 @@ impl<const MAX: usize> Least<MAX> {
         self.list[0] == u64::MAX
     }
 
+    /// How many are there, of those that are wanted.
+    #[inline]
+    fn len(&self) -> u8 {
+        let added = self.list.iter().map(|&entry| u8::from(entry != u64::MAX)).sum::<u8>();
+        added.min(self.wanted as u8)
+    }
+
     /// The places that were added, the one with the least key first.
     #[inline]
     fn places(&self) -> impl Iterator<Item = u16> + '_ {
-        let list = self.list[..self.wanted].iter();
-        list.take_while(|&&entry| entry != u64::MAX).map(|&entry| (entry & PLACE_BITS) as u16)
+        self.list[..usize::from(self.len())].iter().map(|&entry| (entry & PLACE_BITS) as u16)
     }
 }
 

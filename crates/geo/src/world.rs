@@ -248,8 +248,12 @@ impl Crew {
             None => {
                 for &place in choose(&self.all.members).as_slice() {
                     let (v4, v6) = self.all.addresses[usize::from(place)];
-                    answer.v4.extend(v4);
-                    answer.v6.extend(v6.filter(|_| has_both));
+                    if let Some(v4) = v4 {
+                        answer.v4.push(v4);
+                    }
+                    if let Some(v6) = v6.filter(|_| has_both) {
+                        answer.v6.push(v6);
+                    }
                 }
             }
             Some((v4, v6)) => {

@@ -69,7 +69,11 @@ impl Count {
 
 impl Counts {
     pub(crate) fn reply(&self, code: u16, reason: Reason) {
-        let at = CODES.iter().position(|(known, _)| *known == code).unwrap_or(CODES.len());
+        // The first ones stand at their own places.
+        let at = match usize::from(code) {
+            at if CODES.get(at).is_some_and(|(known, _)| *known == code) => at,
+            _ => CODES.iter().position(|(known, _)| *known == code).unwrap_or(CODES.len()),
+        };
         self.codes[at].add();
         self.reason(reason);
     }
