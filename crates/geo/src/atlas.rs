@@ -5,8 +5,6 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
-
 use crate::config::{Config, Families, NodeConfig, SiteConfig};
 use crate::coverage::{Coverage, covered};
 use crate::error::{Error, FAULTS_MAX, Fault};
@@ -16,6 +14,7 @@ use crate::load::{Law, Limits};
 use crate::places::{Place, Places};
 use crate::ranking::{Mapping, Ranker, Ranking, Rule, Rules};
 use crate::regions::{RegionIndex, Regions};
+use crate::sitenames::SiteNames;
 use crate::spread::{ANSWERS_MAX, Member, SPREAD_MAX, Width};
 use crate::table::{RANKINGS_MAX, Table};
 
@@ -30,8 +29,7 @@ pub struct Atlas {
     /// The nodes of each region, sorted.
     pub(crate) nodes_by_region: Vec<Vec<u16>>,
     pub(crate) sites: Vec<Site>,
-    /// Names come from the configuration alone: nobody outside can make them meet in one bucket.
-    sites_by_name: HashMap<Box<[u8]>, u32, RandomState>,
+    sites_by_name: SiteNames,
     pub(crate) maps: Vec<Map>,
     profiles: Vec<Profile>,
     pub(crate) limits: Limits,
@@ -135,7 +133,7 @@ impl Atlas {
             places,
             nodes,
             sites: Vec::new(),
-            sites_by_name: HashMap::default(),
+            sites_by_name: SiteNames::default(),
             maps: Vec::new(),
             profiles: Vec::new(),
             limits: config.limits,
@@ -169,7 +167,7 @@ impl Atlas {
 
     /// The site of a name.
     pub fn find(&self, name: &[u8]) -> Option<u32> {
-        self.sites_by_name.get(name).copied()
+        self.sites_by_name.find(name)
     }
 
     /// All regions.
@@ -239,7 +237,7 @@ impl Atlas {
         if config.spread < config.answers || usize::from(config.spread) > SPREAD_MAX {
             fault(format!("spread must be as many as answers, up to {SPREAD_MAX}"));
         }
-        if self.sites_by_name.contains_key(config.name.as_bytes()) {
+        if self.sites_by_name.find(config.name.as_bytes()).is_some() {
             fault("there are two of it".into());
         }
         let mapping = Mapping { allowed, pinned };
@@ -262,7 +260,7 @@ impl Atlas {
             https: config.https,
             fallback: Fallback::of(&config.fallback),
         };
-        self.sites_by_name.insert(config.name.as_bytes().into(), self.sites.len() as u32);
+        self.sites_by_name.insert(config.name.as_bytes(), self.sites.len() as u32);
         self.sites.push(site);
     }
 

@@ -20,6 +20,7 @@ pub mod regions;
 pub mod shares;
 #[cfg(any(test, feature = "simulation"))]
 pub mod sim;
+mod sitenames;
 mod spans;
 pub mod spread;
 pub mod steering;
