@@ -34,6 +34,7 @@ use crate::writer::Writer;
 use crate::zone::Zone;
 use crate::zones::Zones;
 
+use scratch::Desk;
 pub use scratch::Scratch;
 
 /// Ports where something answers whatever it is sent (discard to chargen, RFC 862 to RFC 865), and
@@ -117,18 +118,12 @@ impl Responder {
         scratch: &mut Scratch,
         out: &mut [u8],
     ) -> (Reply<'a>, Outcome<'a>) {
-        let Scratch { asked, name, located, denial, opt, names } = scratch;
-        let query = match Query::read(request.packet, asked) {
-            Ok(query) => query,
-            Err(NoQuery::Short) => return (Reply::Nothing, Outcome::silent(Reason::Short)),
-            Err(NoQuery::Reply) => return (Reply::Nothing, Outcome::silent(Reason::Reply)),
+        let Scratch { asked, opt, names, desk } = scratch;
+        let query = match read(request, asked) {
+            Ok(query) if out.len() >= UDP_BYTES_MIN => query,
+            Ok(_) => return (Reply::Nothing, Outcome::silent(Reason::Short)),
+            Err(reason) => return (Reply::Nothing, Outcome::silent(reason)),
         };
-        if request.transport == Transport::Udp && is_looping(request.from.port()) {
-            return (Reply::Nothing, Outcome::silent(Reason::Port));
-        }
-        if out.len() < UDP_BYTES_MIN {
-            return (Reply::Nothing, Outcome::silent(Reason::Short));
-        }
         let mut outcome = Outcome::of(&query);
         self.put_options(&query, request, &mut outcome, opt);
         let plan = self.plan(&query, request, asked, &outcome);
@@ -149,25 +144,9 @@ impl Responder {
                 outcome.is_truncated = chaos::put(&mut writer, asked, text).is_err();
             }
             Plan::Zone(zone) => {
-                name.copy(asked);
-                outcome.zone = Some(zone);
-                let mut answer = Answer {
-                    zone,
-                    sites,
-                    settings: &self.settings,
-                    asker: asker(&outcome, request.from.ip().to_canonical()),
-                    kind: outcome.kind,
-                    name,
-                    located,
-                    writer: &mut writer,
-                    outcome: &mut outcome,
-                    is_authoritative: true,
-                    scope: 0,
-                    owners: Owners::new(),
-                    phase: None,
-                    missing_rcode: rcode::NXDOMAIN,
-                    denial,
-                };
+                desk.name.copy(asked);
+                let (writer_now, outcome_now) = (&mut writer, &mut outcome);
+                let mut answer = self.answer(zone, request, sites, desk, writer_now, outcome_now);
                 self.sign(&mut answer, &query, request.now, opt);
                 answer.run();
                 is_authoritative = answer.is_authoritative;
@@ -188,13 +167,7 @@ impl Responder {
             }
             Plan::Transfer(_) => {}
         }
-        if let Some(code) = outcome.reason.error_code()
-            && writer.bytes() + opt.as_wire().len() + ERROR_BYTES <= room
-        {
-            opt.add_error(code);
-        }
-        outcome.opt_bytes = opt.as_wire().len() as u16;
-        opt.set_rcode(outcome.rcode);
+        settle(opt, &mut outcome, room.saturating_sub(writer.bytes()));
         let flags = flags(&query, &outcome, is_authoritative);
         let len = writer.finish(query.id, flags, query.question.is_some(), opt.as_wire());
         // What was written before the budget was gone is of no use without the rest.
@@ -217,6 +190,37 @@ impl Responder {
         reply[6..HEADER_BYTES].fill(0);
         reply[HEADER_BYTES - 1] = u8::from(opt_bytes > 0);
         end + opt_bytes
+    }
+
+    /// The answer out of a zone, to be run.
+    #[inline]
+    fn answer<'a, 'w, 'out>(
+        &'a self,
+        zone: &'a Zone,
+        request: &Request<'_>,
+        sites: &'w dyn Sites,
+        desk: &'w mut Desk,
+        writer: &'w mut Writer<'out>,
+        outcome: &'w mut Outcome<'a>,
+    ) -> Answer<'a, 'w, 'out> {
+        outcome.zone = Some(zone);
+        Answer {
+            zone,
+            sites,
+            settings: &self.settings,
+            asker: asker(outcome, request.from.ip().to_canonical()),
+            kind: outcome.kind,
+            name: &mut desk.name,
+            located: &mut desk.located,
+            writer,
+            outcome,
+            is_authoritative: true,
+            scope: 0,
+            owners: Owners::new(),
+            phase: None,
+            missing_rcode: rcode::NXDOMAIN,
+            denial: &mut desk.denial,
+        }
     }
 
     /// The options of the reply: what is sent back of those that came, and what they prove.
@@ -336,6 +340,29 @@ impl Responder {
             (Transport::Udp, None) => UDP_BYTES_MIN,
         }
     }
+}
+
+/// The query in a packet; else why it gets no reply.
+#[inline]
+fn read<'a>(request: &Request<'a>, asked: &mut NameBuffer) -> Result<Query<'a>, Reason> {
+    let is_udp = request.transport == Transport::Udp;
+    match Query::read(request.packet, asked) {
+        Ok(_) if is_udp && is_looping(request.from.port()) => Err(Reason::Port),
+        Ok(query) => Ok(query),
+        Err(NoQuery::Short) => Err(Reason::Short),
+        Err(NoQuery::Reply) => Err(Reason::Reply),
+    }
+}
+
+/// Says in the OPT record how it went: why there is an error too, where there is room.
+fn settle(opt: &mut Opt, outcome: &mut Outcome<'_>, room: usize) {
+    if let Some(code) = outcome.reason.error_code()
+        && opt.as_wire().len() + ERROR_BYTES <= room
+    {
+        opt.add_error(code);
+    }
+    outcome.opt_bytes = opt.as_wire().len() as u16;
+    opt.set_rcode(outcome.rcode);
 }
 
 /// Whether who asks from a port answers whatever he is sent; most ports are none of these.

@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
+use crate::compress::Names;
 use crate::kind;
 use crate::name::Name;
-use crate::compress::Names;
 use crate::query::{NameBuffer, Query, Question};
 use crate::wire::{flag, rcode};
 use crate::writer::{Owner, Records, Section, Writer};

@@ -257,12 +257,13 @@ impl Crew {
                 }
             }
             Some((v4, v6)) => {
-                let addresses = |of: &Members, place: u16| of.addresses[usize::from(place)];
-                let chosen = choose(&v4.members);
-                answer.v4.extend(chosen.as_slice().iter().filter_map(|at| addresses(v4, *at).0));
+                for &place in choose(&v4.members).as_slice() {
+                    answer.v4.extend(v4.addresses[usize::from(place)].0);
+                }
                 if has_both {
-                    let chosen = choose(&v6.members);
-                    answer.v6.extend(chosen.as_slice().iter().filter_map(|at| addresses(v6, *at).1));
+                    for &place in choose(&v6.members).as_slice() {
+                        answer.v6.extend(v6.addresses[usize::from(place)].1);
+                    }
                 }
             }
         }

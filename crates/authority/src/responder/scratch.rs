@@ -11,11 +11,17 @@ use crate::sites::Located;
 #[derive(Clone, Debug)]
 pub struct Scratch {
     pub(super) asked: NameBuffer,
+    pub(super) opt: Opt,
+    pub(super) names: Names,
+    pub(super) desk: Desk,
+}
+
+/// What an answer out of a zone is made on.
+#[derive(Clone, Debug)]
+pub(super) struct Desk {
     pub(super) name: NameBuffer,
     pub(super) located: Located,
     pub(super) denial: Denial,
-    pub(super) opt: Opt,
-    pub(super) names: Names,
 }
 
 impl Scratch {
@@ -23,8 +29,8 @@ impl Scratch {
     #[must_use]
     pub fn new() -> Self {
         let (asked, name) = (NameBuffer::new(), NameBuffer::new());
-        let (located, denial) = (Located::default(), Denial::default());
-        Self { asked, name, located, denial, opt: Opt::none(), names: Names::new() }
+        let desk = Desk { name, located: Located::default(), denial: Denial::default() };
+        Self { asked, opt: Opt::none(), names: Names::new(), desk }
     }
 
     /// The name that was last asked for, in wire form and lowercase; empty: none was.
