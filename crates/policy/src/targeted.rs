@@ -59,7 +59,11 @@ fn surrogate(headers: &HeaderMap) -> Option<ResponseDirectives> {
         match name.to_ascii_lowercase().as_str() {
             "max-age" => {
                 let (fresh, stale) = value.split_once('+').unwrap_or((value, ""));
-                let seconds = |text: &str| Some(text.parse::<u32>().ok()?.min(DELTA_MAX));
+                // As many digits as there are: what is too large is the largest there is.
+                let seconds = |text: &str| {
+                    let is_number = !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+                    is_number.then(|| text.parse().unwrap_or(DELTA_MAX).min(DELTA_MAX))
+                };
                 let Some(fresh) = seconds(fresh) else { continue };
                 out.max_age = Some(fresh);
                 out.stale_while_revalidate = seconds(stale);
@@ -184,6 +188,7 @@ mod tests {
         assert!(told.targeted && !told.directives.no_store);
         assert_eq!(told.directives.max_age, Some(60));
         assert_eq!(told.directives.stale_while_revalidate, Some(30));
+        assert_eq!(read(&[(field, "max-age=99999999999")]).directives.max_age, Some(DELTA_MAX));
         assert!(read(&[(field, "no-store-remote")]).directives.no_store);
         assert!(read(&[(field, "No-Store")]).directives.no_store);
         for other in ["max-age=60;elsewhere", "no-store;elsewhere", "max-age=-1", "max-age", ""] {
