@@ -55,6 +55,14 @@ impl Rules {
         has_body && self.is_type(headers) && self.is_asked_for(headers) && is_readable(headers)
     }
 
+    /// Whether the first line of some fields leaves it open that it is one.
+    pub(super) fn may_want<'a>(&self, first: impl Fn(&str) -> Option<&'a [u8]>) -> bool {
+        match self.mode {
+            Mode::SurrogateControl => first(tags::SURROGATE_CONTROL.as_str()).is_some(),
+            Mode::Always => first(header::CONTENT_TYPE.as_str()).is_some_and(|it| self.names(it)),
+        }
+    }
+
     fn is_asked_for(&self, headers: &HeaderMap) -> bool {
         self.mode == Mode::Always || {
             let lines = headers.get_all(&tags::SURROGATE_CONTROL).iter();
@@ -63,9 +71,12 @@ impl Rules {
     }
 
     fn is_type(&self, headers: &HeaderMap) -> bool {
-        let Some(Ok(value)) = headers.get(header::CONTENT_TYPE).map(|value| value.to_str()) else {
-            return false;
-        };
+        headers.get(header::CONTENT_TYPE).is_some_and(|value| self.names(value.as_bytes()))
+    }
+
+    /// Whether this Content-Type is of a page.
+    fn names(&self, content_type: &[u8]) -> bool {
+        let Ok(value) = str::from_utf8(content_type) else { return false };
         let essence = value.split(';').next().unwrap_or_default().trim();
         self.types.iter().any(|wanted| match wanted.strip_suffix('*') {
             Some(prefix) => {
