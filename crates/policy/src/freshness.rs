@@ -51,25 +51,25 @@ impl Lifetime {
 
 /// The lifetime of a response in a shared cache (RFC 9111 4.2.1), within the site's bounds.
 pub fn lifetime(x: &Exchange<'_>, effective: &Effective, rules: &SiteRules) -> Lifetime {
-    let (seconds, source) = unbounded(x, effective, rules);
-    let ms = seconds.saturating_mul(1000);
+    let (ms, source) = unbounded(x, effective, rules);
     let upper =
         if is_failure(x.status) { rules.ttl_failure_max.min(rules.ttl_max) } else { rules.ttl_max };
     let lower = if source == Source::Nothing { Duration::ZERO } else { rules.ttl_min };
     let mut out = Lifetime { ms: ms.max(millis(lower)).min(millis(upper)), source, told_s: None };
     if out.is_explicit() {
-        out.told_s = Some(seconds);
+        out.told_s = Some(ms / 1000);
     }
     out
 }
 
+/// In milliseconds.
 fn unbounded(x: &Exchange<'_>, effective: &Effective, rules: &SiteRules) -> (u64, Source) {
     let directives = &effective.directives;
     if let Some(seconds) = directives.s_maxage {
-        return (seconds.into(), Source::SharedMaxAge);
+        return (u64::from(seconds) * 1000, Source::SharedMaxAge);
     }
     if let Some(seconds) = directives.max_age {
-        return (seconds.into(), Source::MaxAge);
+        return (u64::from(seconds) * 1000, Source::MaxAge);
     }
     let received_s = x.received_at.wall_s;
     if !effective.targeted
@@ -78,7 +78,7 @@ fn unbounded(x: &Exchange<'_>, effective: &Effective, rules: &SiteRules) -> (u64
         let expires = date::parse(value.as_bytes(), received_s);
         let sent = header_date(x.resp_headers, DATE, received_s).unwrap_or(received_s);
         let seconds = expires.map_or(0, |expires| difference(expires, sent));
-        return (seconds, Source::Expires);
+        return (seconds * 1000, Source::Expires);
     }
     guessed(x, effective, rules).unwrap_or((0, Source::Nothing))
 }
@@ -89,7 +89,7 @@ fn guessed(x: &Exchange<'_>, effective: &Effective, rules: &SiteRules) -> Option
         return None;
     }
     if let Some(ttl) = site_default(x.status, rules) {
-        return Some((ttl.as_secs(), Source::Site));
+        return Some((millis(ttl), Source::Site));
     }
     let allowed = is_heuristically_cacheable(x.status) || effective.directives.public;
     if !rules.heuristic || !allowed {
@@ -99,7 +99,7 @@ fn guessed(x: &Exchange<'_>, effective: &Effective, rules: &SiteRules) -> Option
     let modified = header_date(x.resp_headers, LAST_MODIFIED, received_s)?;
     let sent = header_date(x.resp_headers, DATE, received_s).unwrap_or(received_s);
     let tenth = difference(sent, modified) / 10;
-    Some((tenth.min(rules.heuristic_max.as_secs()), Source::Heuristic))
+    Some((tenth.min(rules.heuristic_max.as_secs()) * 1000, Source::Heuristic))
 }
 
 fn site_default(status: StatusCode, rules: &SiteRules) -> Option<Duration> {

@@ -2,7 +2,7 @@
 //!
 //! The defaults follow RFC 9111 to the letter where it says MUST; where it leaves a choice they
 //! take the careful one. Whoever writes a configuration may loosen them; nothing here can make a
-//! response reusable that says `no-store`, `private` or `no-cache`.
+//! response reusable that says `no-store` or `private`.
 
 use std::time::Duration;
 
@@ -89,6 +89,11 @@ pub struct SiteRules {
     /// for responses that do not say. Neither window applies beside `s-maxage`, nor to a response
     /// that has no lifetime from anybody.
     pub stale_if_error: Duration,
+    /// Neither window is longer, whoever gives it.
+    pub stale_max: Option<Duration>,
+    /// Whether `no-cache`, `must-revalidate` and `proxy-revalidate` of responses do not count: what
+    /// the site says of lifetimes is to be believed instead.
+    pub overrides_no_cache: bool,
     /// Whether request directives count.
     pub client_directives: ClientDirectives,
     /// The languages the site is made in, lower-case (`en`, `de-ch`). When given, two
@@ -124,6 +129,8 @@ impl Default for SiteRules {
             cookie_heuristic: false,
             stale_while_revalidate: Duration::ZERO,
             stale_if_error: Duration::ZERO,
+            stale_max: None,
+            overrides_no_cache: false,
             client_directives: ClientDirectives::Ignore,
             vary_languages: Vec::new(),
             vary_content_language: true,

@@ -7,7 +7,7 @@
 //! It says no to what could never answer anybody: a response without lifetime left, without
 //! validator and without stale window is [`NoStore::Unusable`].
 
-use crate::cache_control::ResponseDirectives;
+use crate::cache_control::{Qualified, ResponseDirectives};
 use crate::freshness::{self, Lifetime, Source};
 use crate::hop;
 use crate::invalidate;
@@ -105,7 +105,7 @@ impl Storable {
 
 /// Judges a response (RFC 9111 3).
 pub fn judge(x: &Exchange<'_>, rules: &SiteRules) -> Verdict {
-    let effective = targeted::effective(x.resp_headers);
+    let effective = effective(x, rules);
     let lifetime = freshness::lifetime(x, &effective, rules);
     let age_ms = freshness::initial_age_ms(x, rules.odd_age);
     let answer = method_allows(x, &lifetime, rules)
@@ -123,10 +123,22 @@ pub(crate) fn rejudge(
     age_ms: Option<u64>,
     rules: &SiteRules,
 ) -> Result<Storable, NoStore> {
-    let effective = targeted::effective(x.resp_headers);
+    let effective = effective(x, rules);
     let lifetime = freshness::lifetime(x, &effective, rules);
     let age_ms = age_ms.unwrap_or_else(|| freshness::initial_age_ms(x, rules.odd_age));
     assess(x, &effective, lifetime, age_ms, rules)
+}
+
+/// The directives that count.
+fn effective(x: &Exchange<'_>, rules: &SiteRules) -> Effective {
+    let mut effective = targeted::effective(x.resp_headers);
+    if rules.overrides_no_cache {
+        let directives = &mut effective.directives;
+        directives.no_cache = Qualified::default();
+        directives.must_revalidate = false;
+        directives.proxy_revalidate = false;
+    }
+    effective
 }
 
 fn method_allows(x: &Exchange<'_>, lifetime: &Lifetime, rules: &SiteRules) -> Result<(), NoStore> {
@@ -270,11 +282,13 @@ fn make_meta(
     let strict = no_cache || directives.must_revalidate || directives.proxy_revalidate;
     let shared = directives.s_maxage.is_some();
     let silent = shared || lifetime.source == Source::Nothing;
+    let millis = |window: Duration| u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
+    let most_ms = rules.stale_max.map_or(u64::MAX, millis);
     let window_ms = |explicit: Option<u32>, site: Duration| match explicit {
         _ if strict => 0,
-        Some(seconds) => u64::from(seconds) * 1000,
+        Some(seconds) => most_ms.min(u64::from(seconds) * 1000),
         None if silent => 0,
-        None => u64::try_from(site.as_millis()).unwrap_or(u64::MAX),
+        None => most_ms.min(millis(site)),
     };
     let named_window =
         directives.stale_while_revalidate.is_some() || directives.stale_if_error.is_some();
