@@ -87,6 +87,8 @@ pub enum Kind {
     Origin,
     /// A region's name, or a table of the name and a weight.
     RegionShare,
+    /// A table of a path, a kind and a lifetime.
+    MediaRule,
     /// Two letters.
     Country,
     /// A host name, `*.name`, or `*`.

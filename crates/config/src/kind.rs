@@ -55,6 +55,11 @@ impl Kind {
                  \"https://origin.example:8443\", or { url = \"…\", weight = 1 to 1000 }"
             }
             Self::RegionShare => "the name of a region, or { region = \"…\", weight = 1 to 100 }",
+            Self::MediaRule => {
+                "{ path = \"/live/*.bin\", kind = \"segment\", ttl = \"1h\" }, with at most one \
+                 \"*\" in the path; the kind is playlist, mpd, init, segment, key or other; the \
+                 ttl may be left out"
+            }
             Self::Country => "a code of two letters, such as \"DE\"",
             Self::HostPattern => {
                 "a host name without a port, such as \"www.shop.test\", \"*.shop.test\" for all \

@@ -14,6 +14,7 @@ mod host;
 mod key;
 mod keys;
 mod kind;
+mod media;
 mod read;
 mod reference;
 mod suggest;
@@ -45,6 +46,7 @@ pub use keys::node::{Admin, Cache, Certificate, Listen, Log, Node};
 pub use keys::purge::Purge;
 pub use keys::site::{Site, Timeouts};
 pub use keys::upstream::Upstream;
+pub use media::{Media, MediaKind, MediaLifetimes, MediaRule, PathPattern};
 pub use reference::reference;
 pub use text::{
     Admit, ClientCacheControl, Coding, Compress, Continent, Country, Esi, Language, LogFormat,

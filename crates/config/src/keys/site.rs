@@ -8,6 +8,7 @@ use crate::host::{HostName, HostPattern, HostPort};
 use crate::key::{Kind, Shape, Side, count, duration, list, section, size};
 use crate::keys::limits::Limits;
 use crate::keys::upstream::Upstream;
+use crate::media::{Media, MediaLifetimes, MediaRule};
 use crate::text::{
     ClientCacheControl, Coding, Compress, Esi, Language, MediaType, Name, OriginPolicy, ProbePath,
     QueryName,
@@ -258,6 +259,47 @@ section! {
     esi_secret_cookies: Vec<QueryName> = list(&Kind::QueryName, 256), (= []), Reload,
         "Cookies that pages cannot read.",
         "By `$(HTTP_COOKIE)`. They are sent to the origin like all others.";
+
+    media: Media = Kind::Choice(Media::WORDS), (= "auto"), Reload,
+        "Which objects are taken for video: HLS and MPEG-DASH.",
+        "`auto` is by type, name and content, `rules` only those of `media_rules`, `off` none. Of \
+         these the lifetimes are known, low-latency playlists are waited for, and what comes next \
+         is fetched ahead. crates/media/README.md says what is understood.";
+
+    media_rules: Vec<MediaRule> = list(&Kind::MediaRule, 256), (= []), Reload,
+        "What objects are, by their paths.",
+        "Tables `{ path = \"/live/*.bin\", kind = \"segment\", ttl = \"1h\" }`; the first that is \
+         for a path counts, before what its type and name say. Kinds are `playlist`, `mpd`, \
+         `init`, `segment`, `key` and `other`; with a `ttl` they hold for so long whatever the \
+         origin says.";
+
+    media_lifetimes: MediaLifetimes = Kind::Choice(MediaLifetimes::WORDS), (= "silent"), Reload,
+        "Whose word on the lifetimes of video counts.",
+        "`silent` is the origin's, and what crates/media/README.md lists where it says nothing; \
+         `shorter` the shorter of both; `ours` the list, even where the origin says `no-cache` \
+         (`no-store` and `private` are heeded all the same). Errors of live streams are never kept \
+         for more than a second.";
+
+    media_ttl: Duration = duration("1s", "365d"), (= "14d"), Reload,
+        "Lifetime of segments on demand.",
+        "And of their init segments and keys. They do not change.";
+
+    media_live_ttl: Duration = duration("1s", "365d"), (= "1h"), Reload,
+        "Lifetime of segments of live streams.",
+        "An encoder that begins anew may write others under the same names.";
+
+    media_live_manifest_max: Duration = duration("100ms", "1m"), (= "10s"), Reload,
+        "Longest lifetime of a live manifest.",
+        "It is half a target duration otherwise, and a second with low latency.";
+
+    media_prefetch: usize = count(0, 16), (= 2), Reload,
+        "Segments that are fetched before players ask.",
+        "Those that come next in the rendition that is watched; 0 fetches none. Never what is not \
+         there yet, and nothing outside the manifest's host.";
+
+    media_prefetch_rate: ByteSize = size("64KiB", "100GiB"), (= "256MiB"), Reload,
+        "Bytes a second that may be fetched before players ask.",
+        "For the site at each node. What is beyond that is left to the players.";
 
     dns_ttl: Duration = duration("1s", "1d"), (= "30s"), Reload,
         "How long a resolver may keep where clients of this site are sent.",

@@ -24,6 +24,7 @@ pub(super) fn sample(kind: &Kind) -> String {
         Kind::Address => "\"[::1]:9999\"".to_owned(),
         Kind::Ip => "\"2001:db8::1\"".to_owned(),
         Kind::RegionShare => "{ region = \"a-name\", weight = 7 }".to_owned(),
+        Kind::MediaRule => "{ path = \"/a/*\", kind = \"key\", ttl = \"2s\" }".to_owned(),
         Kind::Country => "\"DE\"".to_owned(),
         Kind::Network => "\"2001:db8::/32\"".to_owned(),
         Kind::Url => "\"h2c://10.1.2.3:81/\"".to_owned(),
@@ -52,6 +53,17 @@ const DISKS_WRONG: [&str; 9] = [
     "{ path = \"/a\", size = \"257TiB\" }",
     "{ path = \"/a\", size = 1 }",
     "{ path = \"/a\", size = \"1GiB\", sise = 1 }",
+];
+
+/// What is not a rule for streams.
+const MEDIA_WRONG: [&str; 7] = [
+    "\"/a\"",
+    "{}",
+    "{ path = \"/a\" }",
+    "{ path = \"a\", kind = \"key\" }",
+    "{ path = \"/a\", kind = \"film\" }",
+    "{ path = \"/a\", kind = \"key\", ttl = 1 }",
+    "{ path = \"/a\", kind = \"key\", tll = \"1s\" }",
 ];
 
 /// What is not a region and its weight.
@@ -101,6 +113,7 @@ fn wrong(kind: &Kind) -> Vec<String> {
         Kind::Address => texts(&["", "127.0.0.1", "localhost:80", ":80", "127.0.0.1:65536"]),
         Kind::Ip => texts(&["", "localhost", "1.2.3", "192.0.2.1:53", "[::1]"]),
         Kind::RegionShare => wrong.extend(REGIONS_WRONG.map(str::to_owned)),
+        Kind::MediaRule => wrong.extend(MEDIA_WRONG.map(str::to_owned)),
         Kind::Country => texts(&["", "D", "DEU", "de", "D1"]),
         Kind::Network => texts(&["", "10.0.0.0", "10.0.0.1/8", "10.0.0.0/33", "ten/8"]),
         Kind::Url | Kind::Origin => texts(&[
