@@ -74,7 +74,7 @@ pub use tls::{CertificatePem, Certificates, Expiry, TlsError, TlsWarning};
 pub use tls_client::ClientTls;
 pub use tls_names::SiteNames;
 pub use upgrade::{ClientUpgrade, TunnelEnd, TunnelReason, Upgraded, tunnel};
-pub use upstream_body::UpstreamBody;
+pub use upstream_body::{ReadAhead, UpstreamBody};
 
 #[cfg(test)]
 mod tests;

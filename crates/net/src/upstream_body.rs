@@ -2,6 +2,8 @@
 //! holds the connection; at its good end the connection goes back to the pool, and in every other
 //! case it closes.
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -43,6 +45,19 @@ pub struct UpstreamBody {
     timer: IdleTimer,
     is_http2: bool,
     counters: Arc<Counters>,
+    ahead: VecDeque<Result<Frame<Bytes>, BodyError>>,
+    ahead_bytes: u64,
+}
+
+/// How far a body was read ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadAhead {
+    /// To its good end.
+    Whole,
+    /// As far as was asked for; more may come.
+    Begun,
+    /// It broke off.
+    Broken,
 }
 
 impl std::fmt::Debug for UpstreamBody {
@@ -61,7 +76,9 @@ impl UpstreamBody {
         let is_http2 = matches!(lease.route, Route::Http2(_));
         let timer = IdleTimer::new();
         let (incoming, lease) = (Some(incoming), Some(lease));
-        let mut body = Self { incoming, lease, idle, timer, is_http2, counters };
+        let (ahead, ahead_bytes) = (VecDeque::new(), 0);
+        let mut body =
+            Self { incoming, lease, idle, timer, is_http2, counters, ahead, ahead_bytes };
         if body.is_end_stream() {
             body.finish();
         }
@@ -77,7 +94,33 @@ impl UpstreamBody {
             timer: IdleTimer::new(),
             is_http2: false,
             counters,
+            ahead: VecDeque::new(),
+            ahead_bytes: 0,
         }
+    }
+
+    /// Reads until more than `bytes` are here, or the end. What was read comes again, frame by
+    /// frame, to whoever reads the body.
+    pub async fn read_ahead(&mut self, bytes: u64) -> ReadAhead {
+        while self.ahead_bytes <= bytes {
+            match poll_fn(|cx| self.poll_incoming(cx)).await {
+                None => return ReadAhead::Whole,
+                Some(Ok(frame)) => {
+                    self.ahead_bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+                    self.ahead.push_back(Ok(frame));
+                }
+                Some(Err(error)) => {
+                    self.ahead.push_back(Err(error));
+                    return ReadAhead::Broken;
+                }
+            }
+        }
+        ReadAhead::Begun
+    }
+
+    /// The bytes that were read ahead.
+    pub fn ahead(&self) -> impl Iterator<Item = &Bytes> {
+        self.ahead.iter().filter_map(|frame| frame.as_ref().ok()?.data_ref())
     }
 
     fn finish(&mut self) {
@@ -92,17 +135,12 @@ impl UpstreamBody {
         self.lease = None;
         Poll::Ready(Some(Err(error)))
     }
-}
 
-impl Body for UpstreamBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
+    fn poll_incoming(
+        &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = &mut *self;
+        let this = self;
         let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
         match Pin::new(&mut *incoming).poll_frame(cx) {
             Poll::Pending => {
@@ -134,12 +172,42 @@ impl Body for UpstreamBody {
             Poll::Ready(Some(Err(_))) => this.fail(BodyError::UpstreamTruncated),
         }
     }
+}
+
+impl Body for UpstreamBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.ahead.pop_front() {
+            Some(frame) => {
+                let read = frame.as_ref().ok().and_then(Frame::data_ref).map_or(0, Bytes::len);
+                self.ahead_bytes -= read as u64;
+                Poll::Ready(Some(frame))
+            }
+            None => self.poll_incoming(cx),
+        }
+    }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+        self.ahead.is_empty() && self.incoming.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        let ahead = self.ahead_bytes;
+        let mut hint = match &self.incoming {
+            // What broke off has no length.
+            None if self.ahead.back().is_some_and(Result::is_err) => return SizeHint::default(),
+            None => return SizeHint::with_exact(ahead),
+            Some(incoming) => incoming.size_hint(),
+        };
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + ahead);
+        }
+        hint.set_lower(hint.lower() + ahead);
+        hint
     }
 }

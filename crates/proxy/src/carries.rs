@@ -18,6 +18,8 @@ pub(crate) struct Carries {
     pub(crate) cache_control: bool,
     /// CDN-Loop: it comes from another node.
     pub(crate) cdn_loop: bool,
+    /// CMCD fields: what a player says of itself (CTA-5004).
+    pub(crate) cmcd: bool,
     /// Any condition (RFC 9110 13.1), If-Range apart.
     pub(crate) conditions: bool,
     /// Range.
@@ -45,6 +47,7 @@ impl Carries {
                 | header::IF_UNMODIFIED_SINCE => carries.conditions = true,
                 header::RANGE => carries.range = true,
                 header::UPGRADE => carries.upgrade = true,
+                _ if name.as_str().starts_with("cmcd-") => carries.cmcd = true,
                 _ if *name == CDN_LOOP => carries.cdn_loop = true,
                 _ if *name == SELVEDGE_REVISION => carries.revision = true,
                 _ if *name == SURROGATE_CAPABILITY => carries.surrogate = true,
@@ -81,6 +84,7 @@ mod tests {
             "range",
             "upgrade",
             "cdn-loop",
+            "cmcd-object",
             "selvedge-revision",
             "surrogate-capability",
         ] {

@@ -2,6 +2,7 @@
 //! `rescue.rs` says, up to its limit.
 
 use crate::ledger::Fetched;
+use crate::media;
 use crate::node::Core;
 use crate::normalize::Ask;
 use crate::outgoing::{self, Purpose};
@@ -9,6 +10,7 @@ use crate::rescue::{self, Attempt, Failure, Step};
 use crate::revision::{self, SELVEDGE_REVISION};
 use crate::upstream::{Hop, InFlight, Tier};
 use http_body::Body as _;
+use selvedge_media::Facts;
 use selvedge_net::{OutgoingBody, Reply, Reuse, SendFailure};
 use selvedge_policy::{Now, forward, hop};
 use std::sync::Arc;
@@ -22,6 +24,8 @@ pub(crate) struct Sent {
     pub(crate) fetched: Fetched,
     pub(crate) requested_at: Now,
     pub(crate) received_at: Now,
+    /// What the manifest in it says, if it is one that was read.
+    pub(crate) facts: Option<Facts>,
     /// The node that answered has not heard yet what this one knows.
     pub(crate) is_behind: bool,
 }
@@ -96,6 +100,7 @@ pub(crate) async fn exchange(
                     fetched,
                     requested_at,
                     received_at,
+                    facts: None,
                     is_behind,
                 });
             }
@@ -131,10 +136,13 @@ async fn send(
     body: OutgoingBody,
     fresh: bool,
 ) -> Result<(Reply, bool), SendFailure> {
-    let deadlines = match hop.tier {
-        Tier::Origin => &ask.site.deadlines,
-        Tier::Parent | Tier::Peer | Tier::Storage => &ask.plan.upstream.deadlines,
+    let mut deadlines = match hop.tier {
+        Tier::Origin => ask.site.deadlines,
+        Tier::Parent | Tier::Peer | Tier::Storage => ask.plan.upstream.deadlines,
     };
+    if let Some(held) = media::hold(core, ask) {
+        deadlines.first_byte = deadlines.first_byte.max(held);
+    }
     let mut request = outgoing::request(ask, &core.node.name, hop, purpose, body);
     // The farthest that anybody on the way here is.
     let applied = core.node.applied.told().max(ask.arrival.asked_revision);
@@ -145,7 +153,7 @@ async fn send(
     let reuse = if fresh { Reuse::Fresh } else { Reuse::Pooled };
     ask.site.counters.here().upstream_requests.inc();
     let sent_us = core.node.clock.now_mono_us();
-    let mut reply = core.client.send(&hop.target, request, deadlines, reuse).await?;
+    let mut reply = core.client.send(&hop.target, request, &deadlines, reuse).await?;
     let counters = ask.site.counters.here();
     counters.upstream_first_byte.observe_us(core.node.clock.now_mono_us().saturating_sub(sent_us));
     if !reply.reused {

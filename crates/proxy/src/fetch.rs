@@ -12,6 +12,7 @@ use crate::deliver;
 use crate::exchange::{self, Sent, exchange};
 use crate::fill::{self, Led, Mine};
 use crate::ledger::{Fetched, Ledger};
+use crate::media;
 use crate::node::Core;
 use crate::normalize::Ask;
 use crate::outgoing::{Counted, Purpose};
@@ -254,8 +255,12 @@ pub(crate) async fn pass(
     if invalidate::invalidates(&ask.method, sent.reply.response.status()) {
         forget(core, ask, sent.reply.response.headers()).await;
     }
+    let mut sent = sent;
+    if ask.method == Method::GET {
+        media::read(core, ask, &mut sent).await;
+    }
     let not_kept = fill::not_kept(ask, &sent);
-    let (verdict, sent) = fill::judge_sent(ask, sent);
+    let (verdict, sent) = fill::judge_sent(core, ask, sent);
     let why = match verdict {
         Verdict::Store(_) if !may_store => REQUEST_BODY,
         Verdict::Store(_) if !fill::is_storable_length(core, &sent) => fill::TOO_LARGE,
@@ -300,8 +305,8 @@ async fn head(
     }
     if let Some(object) = &stale {
         let effect = {
-            let x = fill::seen(ask, &sent);
-            validate::update_on_head(&fill::stored(object), &x, &ask.site.rules)
+            let (x, rules) = (fill::seen(ask, &sent), fill::rules_for(core, ask, object));
+            validate::update_on_head(&fill::stored(object), &x, &rules)
         };
         match effect {
             HeadEffect::Updated(storable) => {

@@ -12,6 +12,7 @@
 use crate::exchange::{Sent, exchange};
 use crate::flow::Flow;
 use crate::ledger::Fetched;
+use crate::media;
 use crate::node::Core;
 use crate::normalize::Ask;
 use crate::outgoing::Purpose;
@@ -26,9 +27,10 @@ use http_body::Body as _;
 use selvedge_net::{OutgoingBody, Reply, UpstreamBody};
 use selvedge_policy::part::{self, Part, Wanted};
 use selvedge_policy::validate::{self, Freshened, Stored};
-use selvedge_policy::{Exchange, NoStore, Storable, Verdict, judge};
+use selvedge_policy::{Exchange, NoStore, SiteRules, Storable, Verdict, judge};
 use selvedge_store::{BodyId, FillError, FillWriter, Finished, Head, Object, PushError};
 use selvedge_telemetry::CacheResult;
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -89,7 +91,10 @@ async fn fill(
     let tell = |led, fetched| drop(leader.send((led, fetched)));
     let cold = Cold::of(ask).filter(|_| is_worth_a_part(stale.as_ref()));
     let sent = match exchange_for_fill(core, ask, stale.as_ref(), cold, rest).await {
-        Ok(Answered::Fresh(sent)) => *sent,
+        Ok(Answered::Fresh(mut sent)) => {
+            media::read(core, ask, &mut sent).await;
+            *sent
+        }
         Ok(Answered::Holds(freshened, object, fetched)) => {
             let renewed = renew(core, ask, &object, *freshened, writer);
             return tell(Led::Renewed(renewed), Some(fetched));
@@ -111,7 +116,7 @@ async fn fill(
     if let (Some(cold), StatusCode::PARTIAL_CONTENT) = (cold, status) {
         return fill_part(core, ask, cold, stale, sent, writer, tell).await;
     }
-    let (verdict, sent) = judge_sent(ask, sent);
+    let (verdict, sent) = judge_sent(core, ask, sent);
     let length = sent.reply.response.body().size_hint().exact();
     match verdict {
         Verdict::Store(storable) if keep && slices::is_apart(core, &storable, length) => {
@@ -159,7 +164,9 @@ async fn fill_part(
 ) {
     let fetched = Some(sent.fetched.clone());
     let body_bytes = sent.reply.response.body().size_hint().exact();
-    let judged = part::judge_part(&seen(ask, &sent), body_bytes, &ask.site.rules);
+    let rules = rules_of(core, ask, &sent);
+    let judged = part::judge_part(&seen(ask, &sent), body_bytes, &rules);
+    drop(rules);
     let not_kept = not_kept(ask, &sent);
     let (why, remember) = match judged {
         Ok(part) if not_kept.is_none() && cold.is_answered_by(&part) => {
@@ -257,8 +264,8 @@ async fn exchange_for_fill(
         if sent.reply.response.status() != StatusCode::NOT_MODIFIED {
             return Ok(Answered::Fresh(Box::new(sent)));
         }
-        let freshened =
-            validate::update_on_304(&stored(object), &seen(ask, &sent), &ask.site.rules);
+        let rules = rules_for(core, ask, object);
+        let freshened = validate::update_on_304(&stored(object), &seen(ask, &sent), &rules);
         if !matches!(freshened, Freshened::Refetch) {
             ask.site.counters.here().revalidations_confirmed.inc();
             return Ok(Answered::Holds(Box::new(freshened), Arc::clone(object), sent.fetched));
@@ -399,11 +406,31 @@ pub(crate) fn seen<'a>(ask: &'a Ask, sent: &'a Sent) -> Exchange<'a> {
     }
 }
 
-pub(crate) fn judge_sent(ask: &Ask, sent: Sent) -> (Verdict, Sent) {
+pub(crate) fn judge_sent(core: &Core, ask: &Ask, sent: Sent) -> (Verdict, Sent) {
     let target = ask.target();
     let x = Exchange { target: Some(&target), ..seen(ask, &sent) };
-    let verdict = judge(&x, &ask.site.rules);
+    let verdict = judge(&x, &rules_of(core, ask, &sent));
     (verdict, sent)
+}
+
+/// The rules for an answer that has come.
+fn rules_of<'a>(core: &Core, ask: &'a Ask, sent: &Sent) -> Cow<'a, SiteRules> {
+    let response = &sent.reply.response;
+    let first_bytes = response.body().ahead().next().map_or(&[][..], |bytes| bytes);
+    let (status, headers) = (response.status(), response.headers());
+    let seen = media::Seen { status, headers, first_bytes, facts: sent.facts };
+    media::rules_for(core, ask, &seen)
+}
+
+/// The rules for a stored response that is asked about.
+pub(crate) fn rules_for<'a>(core: &Core, ask: &'a Ask, object: &Object) -> Cow<'a, SiteRules> {
+    if ask.site.media.is_none() {
+        return Cow::Borrowed(&ask.site.rules);
+    }
+    let first_bytes = object.body.all().next().unwrap_or_default();
+    let (status, headers) = (object.status, &object.headers);
+    let seen = media::Seen { status, headers, first_bytes: &first_bytes, facts: None };
+    media::rules_for(core, ask, &seen)
 }
 
 pub(crate) fn stored(object: &Object) -> Stored<'_> {

@@ -25,8 +25,7 @@ pub(crate) struct Ledger {
     id: RequestId,
     started_us: u64,
     line: Option<Box<Line>>,
-    /// It is of a fragment of a page, and not of a request that a client sent.
-    is_fragment: bool,
+    behalf: Behalf,
     /// How the cache took part.
     pub(crate) cache: CacheResult,
     /// Why it did not answer, or why the request was refused.
@@ -47,6 +46,17 @@ pub(crate) struct Ledger {
     pub(crate) age_s: Option<u32>,
     /// What the exchange with the next hop cost, if there was one.
     pub(crate) fetched: Option<Fetched>,
+}
+
+/// On whose behalf something is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Behalf {
+    /// A client sent the request.
+    Client,
+    /// A page needs a fragment.
+    Page,
+    /// Players will ask for it.
+    Players,
 }
 
 /// What is known of an exchange with a next hop.
@@ -109,7 +119,15 @@ impl Ledger {
     pub(crate) fn of_fragment(core: &Rc<Core>, ask: &Ask, started_us: u64) -> Self {
         let mut ledger = Self::new(core, ask.id, started_us, None);
         ledger.at_site(&ask.site);
-        ledger.is_fragment = true;
+        ledger.behalf = Behalf::Page;
+        ledger
+    }
+
+    /// Opens the account of what is fetched before anybody asks: only what it costs is counted.
+    pub(crate) fn of_prefetch(core: &Rc<Core>, ask: &Ask, started_us: u64) -> Self {
+        let mut ledger = Self::new(core, ask.id, started_us, None);
+        ledger.at_site(&ask.site);
+        ledger.behalf = Behalf::Players;
         ledger
     }
 
@@ -120,7 +138,7 @@ impl Ledger {
             site: None,
             id,
             line,
-            is_fragment: false,
+            behalf: Behalf::Client,
             cache: CacheResult::Local,
             reason: None,
             status: 0,
@@ -186,8 +204,8 @@ impl Ledger {
     }
 
     fn close(&mut self) {
-        if self.is_fragment {
-            return self.close_fragment();
+        if self.behalf != Behalf::Client {
+            return self.close_own();
         }
         let total_us = self.elapsed_us();
         match &self.site {
@@ -214,10 +232,12 @@ impl Ledger {
         }
     }
 
-    fn close_fragment(&self) {
+    fn close_own(&self) {
         let Some(site) = &self.site else { return };
         let counters = site.counters.here();
-        counters.esi_fragments.inc(self.cache.word());
+        if self.behalf == Behalf::Page {
+            counters.esi_fragments.inc(self.cache.word());
+        }
         counters.upstream_received.add(self.passed_bytes);
     }
 

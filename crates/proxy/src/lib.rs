@@ -18,6 +18,7 @@ mod flow;
 mod followed;
 mod health;
 mod ledger;
+mod media;
 mod names;
 mod node;
 mod normalize;
@@ -41,6 +42,7 @@ mod upstream;
 
 pub use body::Body;
 pub use followed::{Followed, Storage};
+pub use media::{ManifestView, StreamView};
 pub use node::{Handler, Node, Parts, Serving};
 pub use plan::{Plan, Trust, TrustLoader};
 pub use purge::Token;

@@ -2,6 +2,7 @@
 
 use crate::body::Body;
 use crate::followed::Followed;
+use crate::media::{StreamView, Streams};
 use crate::names::Names;
 use crate::numbers::Numbers;
 use crate::plan::{Ingredients, Plan, TrustLoader};
@@ -63,6 +64,8 @@ pub struct Node {
     pub(crate) applied: Applied,
     /// One for each encoding that may run now.
     pub(crate) encoders: Arc<Semaphore>,
+    /// What is known of video.
+    pub(crate) streams: Streams,
     hops: Hops,
     plan: ArcSwap<Plan>,
     spin: AtomicU64,
@@ -88,6 +91,7 @@ impl Node {
             store,
             applied: Applied::default(),
             encoders: Arc::new(Semaphore::new(ENCODERS_PER_CORE * cores())),
+            streams: Streams::default(),
             hops,
             plan: ArcSwap::from_pointee(plan),
             spin: AtomicU64::new(0),
@@ -97,6 +101,12 @@ impl Node {
         node.telemetry.register_source("hops", move |each| {
             if let Some(node) = weak.upgrade() {
                 node.export_hops(each);
+            }
+        });
+        let weak = Arc::downgrade(&node);
+        node.telemetry.register_source("streams", move |each| {
+            if let Some(node) = weak.upgrade() {
+                crate::media::export(&node.streams(), each);
             }
         });
         Ok(node)
@@ -144,6 +154,11 @@ impl Node {
             core.tasks.spawn_background(async move { crate::probe::run(&prober).await });
         }
         Handler(core)
+    }
+
+    /// The streams that clients of this node watch, those with most viewers first.
+    pub fn streams(&self) -> Vec<StreamView> {
+        self.streams.view(self.clock.now_mono_ms())
     }
 
     pub(crate) fn plan(&self) -> Arc<Plan> {

@@ -6,6 +6,7 @@
 use crate::admit::Arrival;
 use crate::carries::{Carries, SURROGATE_CAPABILITY};
 use crate::esi;
+use crate::media;
 use crate::plan::{Plan, Site};
 use crate::request::Visit;
 use crate::request_id::RequestId;
@@ -46,6 +47,8 @@ pub(crate) struct Ask {
     pub(crate) upgrade: Option<HeaderValue>,
     /// Whoever asks assembles pages itself: another node, or a surrogate that is trusted.
     pub(crate) leaves_esi: bool,
+    /// What it says of a stream.
+    pub(crate) media: media::Words,
 }
 
 impl Ask {
@@ -63,12 +66,19 @@ impl Ask {
         let uri = req.uri();
         let path =
             target::normalize_path(uri.path()).map_err(|_| Failure::Refused(Refusal::Target))?;
-        let query = site.query.apply_to(uri.query());
+        let (words, query) = match &site.media {
+            Some(_) => media::Words::take(uri.query(), carries.cmcd.then_some(req.headers())),
+            None => (media::Words::default(), uri.query().map(Cow::Borrowed)),
+        };
+        let query = words.complete(site.query.apply_to(query.as_deref()));
         let (full_key, path_and_query) =
             key_and_target(&site, arrival.scheme, &host, &path, query.as_deref());
         let path_bytes = path.len();
         let (method, version) = (req.method().clone(), req.version());
         let mut headers = std::mem::take(req.headers_mut());
+        if carries.cmcd && site.media.is_some() {
+            media::strip_cmcd(&mut headers);
+        }
         let is_heeded = carries.surrogate && heed_capability(&mut headers, &arrival);
         // Nodes ask for pages as they are. Another CDN in front of this one does not.
         let leaves_esi = is_heeded || carries.cdn_loop && cdn_loop::came_from_ours(&headers);
@@ -102,6 +112,7 @@ impl Ask {
             encodings,
             upgrade,
             leaves_esi,
+            media: words,
         }))
     }
 
@@ -147,8 +158,46 @@ impl Ask {
             encodings: Encodings::PLAIN,
             upgrade: None,
             leaves_esi: false,
+            media: media::Words::default(),
             site,
         }))
+    }
+
+    /// The request for another object of the same site and host that a player will ask for, or a
+    /// range of it: nothing in it is of one client.
+    pub(crate) fn ahead(
+        &self,
+        seed: &KeySeed,
+        path_and_query: &str,
+        range: Option<HeaderValue>,
+    ) -> Result<Rc<Self>, Failure> {
+        let mut ask = self.whole();
+        let own = Rc::make_mut(&mut ask);
+        let (path, query) = match path_and_query.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path_and_query, None),
+        };
+        let path = target::normalize_path(path).map_err(|_| Failure::Refused(Refusal::Target))?;
+        let query = self.site.query.apply_to(query);
+        let scheme = self.arrival.scheme;
+        (own.full_key, own.path_and_query) =
+            key_and_target(&self.site, scheme, &self.host, &path, query.as_deref());
+        (own.key, own.path_bytes) = (seed.hash(&own.full_key), path.len());
+        for name in [header::AUTHORIZATION, header::COOKIE, header::CACHE_CONTROL, header::PRAGMA] {
+            own.headers.remove(name);
+        }
+        if let Some(range) = range {
+            own.headers.insert(header::RANGE, range);
+            own.carries.range = true;
+        }
+        (own.method, own.directives) = (Method::GET, RequestDirectives::default());
+        (own.media, own.arrival.behind) = (media::Words::default(), None);
+        Ok(ask)
+    }
+
+    /// Path and query without directives of low-latency HLS.
+    pub(crate) fn plain_path_and_query(&self) -> &str {
+        self.media.plain(&self.path_and_query)
     }
 
     /// The path in normal form.
@@ -205,7 +254,8 @@ impl Ask {
     /// Whether a stored response may answer it. A body is in no key, so a request with one must
     /// neither be answered from the store nor fill it, unless its method says so (RFC 9110 9.3.1).
     pub(crate) fn is_for_cache(&self, bodiless: bool) -> bool {
-        matches!(self.method, Method::GET | Method::HEAD) && self.upgrade.is_none() && bodiless
+        let reads = matches!(self.method, Method::GET | Method::HEAD) && self.upgrade.is_none();
+        reads && bodiless && self.media.fault.is_none()
     }
 }
 

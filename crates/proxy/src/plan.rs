@@ -4,6 +4,7 @@
 use crate::esi;
 use crate::followed::{Door, Followed, Pushed};
 use crate::health::HealthRules;
+use crate::media;
 use crate::purge::{Guard, Token};
 use crate::route::Routes;
 use crate::upstream::{Hop, HopKey, Hops, OriginPolicy, Origins, Tier, Tiered, Upstream};
@@ -73,6 +74,8 @@ pub(crate) struct Site {
     pub(crate) request_bytes_max: u64,
     /// How its pages are assembled, if any are.
     pub(crate) esi: Option<Arc<esi::Rules>>,
+    /// What it says of video, if it wants any of it.
+    pub(crate) media: Option<Arc<media::Rules>>,
     /// Its origins are asked from here, past other nodes: they do not know it.
     pub(crate) is_apart: bool,
 }
@@ -376,6 +379,7 @@ fn compile_site(
         show_tags: site.show_tags,
         request_bytes_max: site.request_body_max(&config.limits).bytes(),
         esi: None,
+        media: media::Rules::new(site).map(Arc::new),
         is_apart: false,
     })
 }

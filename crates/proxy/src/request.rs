@@ -16,6 +16,7 @@ use crate::deliver;
 use crate::esi::{self, Assembled};
 use crate::fetch::{self, Known};
 use crate::ledger::{Ledger, Origin};
+use crate::media;
 use crate::node::Core;
 use crate::normalize::{self, Ask};
 use crate::plan::{Plan, Site};
@@ -170,6 +171,7 @@ async fn live(
     }
     let (now, body) = (visit.now, req.into_body());
     let mut served = answer(core, &ask, body, now, &mut visit.ledger).await?;
+    media::note(core, &ask, &served);
     if esi::wants(&ask, &served) {
         let assemble = esi::assemble(core, &ask, served, &mut visit.ledger);
         served = match Box::pin(assemble).await? {
@@ -206,7 +208,7 @@ pub(crate) async fn answer(
             if entry.is_none() && store.may_recall(ask.key) {
                 entry = Box::pin(store.recall(ask.key, &ask.full_key)).await;
             }
-            find(entry.as_deref(), ask, now)
+            find(core, entry.as_deref(), ask, now)
         };
         match found {
             Found::Fresh(object) => Served::stored(object, Trail::HIT),
@@ -229,7 +231,11 @@ pub(crate) async fn answer(
         }
     } else {
         let has_body_in_no_key = matches!(ask.method, Method::GET | Method::HEAD);
-        let trail = if has_body_in_no_key { Trail::BODY } else { Trail::METHOD };
+        let trail = match ask.media.fault {
+            Some(fault) => Trail { detail: Some(fault.word()), ..Trail::BODY },
+            None if has_body_in_no_key => Trail::BODY,
+            None => Trail::METHOD,
+        };
         Box::pin(fetch::pass(core, ask, body, trail, ledger)).await?
     })
 }
@@ -267,8 +273,8 @@ pub(crate) fn find_site(
     Ok((host, site))
 }
 
-fn find(entry: Option<&Entry>, ask: &Ask, now: Now) -> Found {
-    let found = find_known(entry, ask, now);
+fn find(core: &Core, entry: Option<&Entry>, ask: &Ask, now: Now) -> Found {
+    let found = find_known(core, entry, ask, now);
     match ask.arrival.behind {
         None => found,
         Some(_) if ask.directives.refuses_fetch(&ask.site.rules) => Found::Refused,
@@ -276,7 +282,7 @@ fn find(entry: Option<&Entry>, ask: &Ask, now: Now) -> Found {
     }
 }
 
-fn find_known(entry: Option<&Entry>, ask: &Ask, now: Now) -> Found {
+fn find_known(core: &Core, entry: Option<&Entry>, ask: &Ask, now: Now) -> Found {
     let rules = &ask.site.rules;
     let nothing = |fwd| {
         if ask.directives.refuses_fetch(rules) {
@@ -293,6 +299,9 @@ fn find_known(entry: Option<&Entry>, ask: &Ask, now: Now) -> Found {
         };
     };
     match reuse(&object.meta, &ask.directives, rules, now) {
+        Reuse::Fresh if media::is_outdated(core, ask, object, now) => {
+            Found::Missing(Some(Arc::clone(object)), Fwd::Stale, Some(PUBLISHED))
+        }
         Reuse::Fresh => Found::Fresh(Arc::clone(object)),
         Reuse::Stale => Found::Stale(Arc::clone(object), StaleReason::ClientAllowed),
         Reuse::StaleWhileRevalidate => {
@@ -308,6 +317,9 @@ fn find_known(entry: Option<&Entry>, ask: &Ask, now: Now) -> Found {
         Reuse::OnlyIfCachedMiss => Found::Refused,
     }
 }
+
+/// The word for an error that a manifest has contradicted since.
+const PUBLISHED: &str = "published-since";
 
 /// A page that is stored in a coding which nobody asked for now: it is assembled without it, so one
 /// stored form serves all.

@@ -11,7 +11,7 @@ use selvedge_telemetry::{CONTENT_TYPE, Telemetry};
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
-/// Answers `/livez`, `/readyz`, `/health`, `/metrics` and `POST /purge`.
+/// Answers `/livez`, `/readyz`, `/health`, `/metrics`, `/streams` and `POST /purge`.
 #[derive(Clone)]
 pub(crate) struct Admin {
     telemetry: Arc<Telemetry>,
@@ -65,10 +65,17 @@ impl Admin {
                 let text = serde_json::to_string(&vitals).unwrap_or_default();
                 (status, "application/json", format!("{text}\n"))
             }
+            "/streams" => match self.node.get() {
+                Some(node) => {
+                    let text = serde_json::to_string(&node.streams()).unwrap_or_default();
+                    (StatusCode::OK, "application/json", format!("{text}\n"))
+                }
+                None => (StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready\n".to_owned()),
+            },
             "/metrics" => (StatusCode::OK, CONTENT_TYPE, self.telemetry.render()),
             "/" => {
-                let paths =
-                    format!("/livez\n/readyz\n/health\n/metrics\nPOST /purge\n{}", look::PATHS);
+                const OWN: &str = "/livez\n/readyz\n/health\n/metrics\n/streams\nPOST /purge\n";
+                let paths = format!("{OWN}{}", look::PATHS);
                 (StatusCode::OK, TEXT, paths)
             }
             _ => (StatusCode::NOT_FOUND, TEXT, "see /\n".to_owned()),

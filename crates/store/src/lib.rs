@@ -43,7 +43,7 @@ pub use fill::slice::{SliceBegin, SliceWriter};
 pub use fill::{FillOutcome, FillReader, FillWriter, Finished, Wanted};
 pub use head::{BodyId, Derived, Head};
 pub use inspect::{EntryPage, Inspected};
-pub use memo::{Memo, Question};
+pub use memo::{Keep, Memo, Question};
 pub use object::Object;
 pub use purge::{Purge, PurgeError, PurgeKind, Scope, Strength};
 pub use settings::Settings;

@@ -16,8 +16,21 @@ pub struct Memo {
     /// Decisions, each with the revision of the configuration it was made under; 0 before the
     /// first.
     decided: [AtomicU64; Question::COUNT],
-    /// What was made of the body.
-    kept: OnceLock<Lines>,
+    /// What was made of it, for each purpose.
+    kept: [OnceLock<Lines>; Keep::COUNT],
+}
+
+/// What something is kept with a head for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// To assemble it.
+    Page,
+    /// To know its place in a stream.
+    Stream,
+}
+
+impl Keep {
+    const COUNT: usize = Self::Stream as usize + 1;
 }
 
 /// What is decided about a head once for each revision of the configuration.
@@ -63,10 +76,14 @@ impl Memo {
         kept.get_or_init(|| Box::new(make())).downcast_ref()
     }
 
-    /// What `make` gives, made once: always ask for the same type. Memory is not reckoned for it,
-    /// so it is to hold little more than the body itself.
-    pub fn kept<T: Send + Sync + 'static>(&self, make: impl FnOnce() -> T) -> Option<&T> {
-        self.kept.get_or_init(|| Box::new(make())).downcast_ref()
+    /// What `make` gives, made once: always ask for the same type, for one purpose. Memory is not
+    /// reckoned for it, so it is to hold little more than the body itself.
+    pub fn kept<T: Send + Sync + 'static>(
+        &self,
+        purpose: Keep,
+        make: impl FnOnce() -> T,
+    ) -> Option<&T> {
+        self.kept[purpose as usize].get_or_init(|| Box::new(make())).downcast_ref()
     }
 
     /// What `decide` says, asked once for each revision of the configuration (from 1 on).
@@ -89,7 +106,7 @@ impl Memo {
 
 #[cfg(test)]
 mod tests {
-    use super::{Memo, Question};
+    use super::{Keep, Memo, Question};
 
     #[test]
     fn a_decision_holds_for_one_revision() {
@@ -106,8 +123,9 @@ mod tests {
     #[test]
     fn what_is_kept_is_made_once() {
         let memo = Memo::default();
-        assert_eq!(memo.kept(|| 1_u8), Some(&1));
-        assert_eq!(memo.kept(|| 2_u8), Some(&1));
-        assert_eq!(memo.kept(|| "another type"), None);
+        assert_eq!(memo.kept(Keep::Page, || 1_u8), Some(&1));
+        assert_eq!(memo.kept(Keep::Page, || 2_u8), Some(&1));
+        assert_eq!(memo.kept(Keep::Page, || "another type"), None);
+        assert_eq!(memo.kept(Keep::Stream, || "another purpose"), Some(&"another purpose"));
     }
 }

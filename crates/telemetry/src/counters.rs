@@ -190,6 +190,13 @@ counters! {
         upstream_truncated, "", "Answers that the next hop did not send to the end";
         peer_requests, "", "Requests that came from a peer";
         esi_pages, "", "Answers assembled from fragments";
+        media_manifests, "", "Video manifests that were read";
+        media_requests, "", "Requests for objects of video streams";
+        media_hits, "", "Requests for objects of video streams that were answered from the store";
+        media_prefetches, "", "Objects of streams fetched before a player asked";
+        media_prefetch_used, "", "Of these, objects that a player asked for";
+        media_prefetched, "bytes", "Bytes of objects fetched before a player asked";
+        media_stalls, "", "Times that players said they had run dry (CMCD bs)";
     }
     words {
         passed, "Requests and answers kept out of the cache, by reason";
@@ -199,6 +206,8 @@ counters! {
         errors, "Errors that a client saw, by reason";
         esi_fragments, "Fragments of pages, by what became of them";
         esi_faults, "What was wrong with pages that were assembled, by kind";
+        media_unread, "Video manifests that were passed on without being read, by reason";
+        media_prefetch_skipped, "Objects of streams that were not fetched ahead, by reason";
     }
     durations {
         request, "Time from the request head to the last byte handed to the connection";
@@ -230,7 +239,40 @@ impl SiteShard {
 #[derive(Debug)]
 pub struct SiteCounters {
     name: String,
-    shards: Box<[CacheAligned<SiteShard>]>,
+    shards: Sharded<SiteShard>,
+}
+
+/// One of something per core, so that two cores never write one cache line.
+#[derive(Debug)]
+pub struct Sharded<T>(Box<[CacheAligned<T>]>);
+
+impl<T: Default> Default for Sharded<T> {
+    fn default() -> Self {
+        Self::new(shard_count())
+    }
+}
+
+impl<T: Default> Sharded<T> {
+    fn new(shards: usize) -> Self {
+        Self((0..shards.max(1)).map(|_| CacheAligned::default()).collect())
+    }
+}
+
+impl<T> Sharded<T> {
+    /// That of the calling thread.
+    pub fn here(&self) -> &T {
+        &self.0[thread_index() % self.0.len()].0
+    }
+
+    /// The sum of a figure over all of them.
+    pub fn sum(&self, figure: impl Fn(&T) -> u64) -> u64 {
+        self.all().map(figure).sum()
+    }
+
+    /// Each of them.
+    pub fn all(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().map(|shard| &shard.0)
+    }
 }
 
 /// Keeps shards of different cores on different cache lines.
@@ -241,8 +283,7 @@ struct CacheAligned<T>(T);
 impl SiteCounters {
     /// Counters of the site called `name`, in `shards` copies (at least one).
     pub(crate) fn new(name: &str, shards: usize) -> Self {
-        let shards = (0..shards.max(1)).map(|_| CacheAligned::default()).collect();
-        Self { name: name.to_owned(), shards }
+        Self { name: name.to_owned(), shards: Sharded::new(shards) }
     }
 
     /// The site.
@@ -252,7 +293,7 @@ impl SiteCounters {
 
     /// The shard of the calling thread.
     pub fn here(&self) -> &SiteShard {
-        &self.shards[thread_index() % self.shards.len()].0
+        self.shards.here()
     }
 
     /// Requests finished with this cache result and status class, over all cores.
@@ -267,11 +308,11 @@ impl SiteCounters {
 
     /// The sum of any figure over all cores: `sum(|shard| shard.fills.get())`.
     pub fn sum(&self, figure: impl Fn(&SiteShard) -> u64) -> u64 {
-        self.shards().map(figure).sum()
+        self.shards.sum(figure)
     }
 
     pub(crate) fn shards(&self) -> impl Iterator<Item = &SiteShard> {
-        self.shards.iter().map(|shard| &shard.0)
+        self.shards.all()
     }
 }
 

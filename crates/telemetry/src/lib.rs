@@ -20,7 +20,7 @@ mod words;
 mod writer;
 
 pub use access::{AccessLog, AccessSettings, LogFormat, LogTarget};
-pub use counters::{Counter, Histogram, SiteCounters, SiteShard, WordCounters};
+pub use counters::{Counter, Histogram, Sharded, SiteCounters, SiteShard, WordCounters};
 pub use diagnostics::{DiagnosticsError, DiagnosticsFormat, install_diagnostics};
 pub use export::{CONTENT_TYPE, Kind, Sample};
 pub use node::NodeCounters;

@@ -37,7 +37,7 @@ use head::{Life, Whole};
 use http::{HeaderMap, Method, StatusCode};
 use selvedge_esi::{Limits, Template};
 use selvedge_net::RequestBody;
-use selvedge_store::{Head, Object, Question};
+use selvedge_store::{Head, Keep, Object, Question};
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use text::Text;
@@ -116,7 +116,7 @@ fn may_take_coding(ask: &Ask, object: &Object) -> bool {
 }
 
 fn kept(head: &Head) -> Option<&Kept> {
-    head.memo.kept(|| Kept { template: OnceLock::new(), life: Life::of(&head.headers) })
+    head.memo.kept(Keep::Page, || Kept { template: OnceLock::new(), life: Life::of(&head.headers) })
 }
 
 /// Assembles an answer: all of it if everything is at hand, else the head goes out and the rest
