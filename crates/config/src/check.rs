@@ -3,6 +3,7 @@
 //! A relation is not judged when one of its values already has a fault of its own, so that one
 //! mistake is reported once.
 
+mod access;
 mod dns;
 
 use std::collections::HashMap;
@@ -33,6 +34,7 @@ pub(crate) fn check(config: &Config, cx: &mut Context<'_>) {
         }
         lifetimes(site, cx, path);
         delivery(site, cx, path);
+        access::check(Some(config), site, cx, path);
         redirects(config, site, cx, path);
     }
 }
@@ -47,6 +49,7 @@ pub(crate) fn check_site(site: &Site, cx: &mut Context<'_>) {
     origins(None, site, cx, path);
     lifetimes(site, cx, path);
     delivery(site, cx, path);
+    access::check(None, site, cx, path);
 }
 
 fn listen(config: &Config, cx: &mut Context<'_>) {

@@ -105,6 +105,12 @@ pub enum Kind {
     Language,
     /// `type/subtype`, or `type/*`.
     MediaType,
+    /// A short word of letters, digits, `-` and `_`.
+    Word,
+    /// A path, or with `/` at its end all that is below.
+    PathPrefix,
+    /// What browsers call an origin, or `*`.
+    WebOrigin,
     /// `stdout`, `stderr`, `off` or a path.
     LogTarget,
     /// A table of `set`, `add` and `remove`; which fields it may name depends on the side.

@@ -76,6 +76,15 @@ impl Kind {
             Self::MediaType => {
                 "a media type in lower case, such as \"text/html\", or \"text/*\" for all of them"
             }
+            Self::Word => "a word of at most 32 letters, digits, \"-\" and \"_\"",
+            Self::PathPrefix => {
+                "a path without a query, or with \"/\" at its end all that is below, such as \
+                 \"/live/\""
+            }
+            Self::WebOrigin => {
+                "an origin as browsers send it, such as \"https://player.example\", or \"*\" for \
+                 any"
+            }
             Self::LogTarget => {
                 "\"stdout\", \"stderr\", \"off\", or the path of a file with a \"/\" in it"
             }

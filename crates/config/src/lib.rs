@@ -50,7 +50,8 @@ pub use media::{Media, MediaKind, MediaLifetimes, MediaRule, PathPattern};
 pub use reference::reference;
 pub use text::{
     Admit, ClientCacheControl, Coding, Compress, Continent, Country, Esi, Language, LogFormat,
-    LogLevel, LogTarget, MediaType, Name, OriginPolicy, ProbePath, QueryName, Signing,
+    LogLevel, LogTarget, MediaType, Name, OriginPolicy, PathPrefix, ProbePath, QueryName, Signed,
+    Signing, WebOrigin, Word,
 };
 pub use units::{ByteSize, duration};
 pub use url::{Origin, RegionShare, Url, UrlScheme};

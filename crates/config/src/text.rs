@@ -16,6 +16,12 @@ const PATH_BYTES_MAX: usize = 1024;
 const QUERY_NAME_BYTES_MAX: usize = 128;
 /// Longest language tag (RFC 5646 4.4.1).
 const LANGUAGE_BYTES_MAX: usize = 35;
+/// Longest word that names a key or a token.
+const WORD_BYTES_MAX: usize = 32;
+/// Longest prefix of paths.
+const PREFIX_BYTES_MAX: usize = 512;
+/// Longest origin of a page.
+const ORIGIN_BYTES_MAX: usize = 300;
 /// Longest media type.
 const MEDIA_TYPE_BYTES_MAX: usize = 127;
 
@@ -38,6 +44,20 @@ choice! {
         Always = "always",
         /// None.
         Off = "off",
+    }
+}
+
+choice! {
+    /// Where clients show the token that a site asks for.
+    Signed {
+        /// Nowhere: none is asked for.
+        Off = "off",
+        /// In the query.
+        Query = "query",
+        /// In a cookie.
+        Cookie = "cookie",
+        /// In the query, or else in a cookie.
+        Both = "both",
     }
 }
 
@@ -195,6 +215,12 @@ checked_text! {
     Language(is_language, "is not a language tag");
     /// A media type in lower case, or `type/*`.
     MediaType(is_media_type, "is not a media type");
+    /// The name of a key that signs, or of a token.
+    Word(is_word, "is not a word");
+    /// A path, or with `/` at its end all that is below.
+    PathPrefix(is_path_prefix, "is not a path that all servers read alike");
+    /// A page's origin (RFC 6454 6.2), or `*`.
+    WebOrigin(is_web_origin, "is not an origin");
     /// A country, by two upper-case letters (ISO 3166-1).
     Country(is_country, "is not a country's code");
 }
@@ -219,6 +245,41 @@ fn is_language(text: &str) -> bool {
         && text.split('-').all(part)
         && first.len() >= 2
         && first.bytes().all(|byte| byte.is_ascii_alphabetic())
+}
+
+fn is_word(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=WORD_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain)
+}
+
+/// In the form that paths of requests are compared in: no escapes, and nothing that some servers
+/// resolve and others do not.
+fn is_path_prefix(text: &str) -> bool {
+    let visible = |byte: u8| byte.is_ascii_graphic() && !b"?#%\\".contains(&byte);
+    let dots = |segment: &str| matches!(segment, "." | "..");
+    text.starts_with('/')
+        && !text.contains("//")
+        && text.len() <= PREFIX_BYTES_MAX
+        && text.bytes().all(visible)
+        && !text.split('/').any(dots)
+}
+
+fn is_web_origin(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else { return text == "*" };
+    let lower = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let in_scheme = |byte: u8| lower(byte) || b"+-.".contains(&byte);
+    let in_host = |byte: u8| lower(byte) || b"-._:[]".contains(&byte);
+    let own_port = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => "/",
+    };
+    text.len() <= ORIGIN_BYTES_MAX
+        && scheme.starts_with(|first: char| first.is_ascii_lowercase())
+        && scheme.bytes().all(in_scheme)
+        && !authority.is_empty()
+        && authority.bytes().all(in_host)
+        && !authority.ends_with(own_port)
 }
 
 fn is_country(text: &str) -> bool {

@@ -10,8 +10,8 @@ use crate::keys::limits::Limits;
 use crate::keys::upstream::Upstream;
 use crate::media::{Media, MediaLifetimes, MediaRule};
 use crate::text::{
-    ClientCacheControl, Coding, Compress, Esi, Language, MediaType, Name, OriginPolicy, ProbePath,
-    QueryName,
+    ClientCacheControl, Coding, Compress, Esi, Language, MediaType, Name, OriginPolicy, PathPrefix,
+    ProbePath, QueryName, Signed, WebOrigin, Word,
 };
 use crate::units::ByteSize;
 use crate::url::{Origin, RegionShare, Url};
@@ -219,6 +219,46 @@ section! {
         "Whether clients may upgrade to another protocol.",
         "WebSocket and others become a tunnel once the origin agrees with 101; `idle_timeout` \
          closes one without traffic.";
+
+    signed: Signed = Kind::Choice(Signed::WORDS), (= "off"), Reload,
+        "Where clients show the token without which they get nothing.",
+        "Each node checks it on each request, on hits as well, and answers 403 without a valid \
+         one. The token is in no key and goes to no origin. `selvedge sign` makes them; \
+         crates/media/README.md says what is in them. PURGE and CORS preflights need none. What \
+         Cache-Control of the origin lets browsers and other caches keep, they keep beyond the \
+         token's end.";
+
+    signed_keys: Vec<Word> = list(&Kind::Word, 2), (= []), Reload,
+        "Names of the keys that sign tokens.",
+        "The first one signs, both are believed. To change keys, name the new one second \
+         everywhere, then first, and take the old one away when its last token is over. Each node \
+         has them in `node.sign_keys`.";
+
+    signed_name: Word = Kind::Word, (= "selvedge-token"), Reload,
+        "Name of the token in the query, and of the cookie.",
+        "Neither goes on to the origin, wherever tokens are looked for.";
+
+    signed_paths: Vec<PathPrefix> = list(&Kind::PathPrefix, 256), (= []), Reload,
+        "Paths that need a token.",
+        "`/live/` is all that is below, `/a.mp4` that path alone; upper and lower case are the \
+         same here. Empty: all of the site. A path that servers could read in two ways needs a \
+         token too, and none is good for it.";
+
+    cors: Vec<WebOrigin> = list(&Kind::WebOrigin, 256), (= []), Reload,
+        "Web pages whose scripts may read responses (CORS), by their origins.",
+        "Such as `https://player.example`, or `*` for any. With it this node writes the CORS \
+         fields of all responses, its own errors as well, in the place of what the origin says, \
+         and answers preflights for GET and HEAD; those for other methods are the origin's. The \
+         field Origin of a GET or HEAD makes no variants and goes to no origin. Empty: all of it \
+         is left to the origin.";
+
+    cors_credentials: bool = Kind::Flag, (= false), Reload,
+        "Whether scripts of these pages may send cookies.",
+        "Needed for tokens in cookies. Not with `*`.";
+
+    cors_max_age: Duration = duration("0s", "30d"), (= "1d"), Reload,
+        "How long browsers may remember the answer to a preflight.",
+        "Most have a limit of their own of two hours or a day.";
 
     esi: Esi = Kind::Choice(Esi::WORDS), (= "surrogate-control"), Reload,
         "Which pages are assembled from fragments here.",

@@ -79,6 +79,7 @@ fn a_document_is_refused_by_key_and_with_what_is_allowed() {
         ("read_ahead", json!(1.5), "is a decimal number"),
         ("cache_min", json!("1PiB"), "allowed"),
         ("health_path", json!("/"), "never asked for"),
+        ("signed", json!("both"), "no key to check them with"),
         ("name", json!("other"), "is not the name"),
         ("request_headers", json!({ "set": { "a b": "1" } }), "request_headers"),
         ("a\nb = 1 #", json!("\"\\\u{7f}\n"), "is not a known key"),

@@ -54,6 +54,11 @@ fn every_relation_is_checked() {
             "never asked for",
         ),
         (TWO_DISKS, "", "cache.disk", "one inside the other"),
+        ("", "signed = \"query\"\nsigned_keys = [\"a\"]", "site.signed", "node.sign_keys"),
+        ("", "signed_keys = [\"a\", \"a\"]", "site.signed_keys", "a is there twice"),
+        ("", "cors = [\"*\", \"https://a.test\"]", "site.cors", "which are all in it"),
+        ("", "cors_credentials = true", "site.cors_credentials", "cors names none"),
+        ("", "cors = [\"*\"]\ncors_credentials = true", "site.cors_credentials", "names none"),
         ("", "cache_max = \"1GiB\"", "site.cache_max", "there is no disk"),
         ("", "cache_min = \"1GiB\"", "site.cache_min", "there is no disk"),
         (

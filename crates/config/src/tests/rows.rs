@@ -36,6 +36,9 @@ pub(super) fn sample(kind: &Kind) -> String {
         Kind::QueryName => "\"utm_*\"".to_owned(),
         Kind::Language => "\"pt-BR\"".to_owned(),
         Kind::MediaType => "\"image/*\"".to_owned(),
+        Kind::Word => "\"2026-a_b\"".to_owned(),
+        Kind::PathPrefix => "\"/live/\"".to_owned(),
+        Kind::WebOrigin => "\"https://player.test:8443\"".to_owned(),
         Kind::HeaderRules(_) => {
             "{ remove = [\"x-a\"], set = { x-b = \"1\" }, add = { x-c = \"2\" } }".to_owned()
         }
@@ -157,6 +160,23 @@ fn wrong(kind: &Kind) -> Vec<String> {
         Kind::QueryName => texts(&["", "a=b", "a&b", "a*b", "a b"]),
         Kind::Language => texts(&["", "e", "en_GB", "en-", "*", "en;q=1", "12"]),
         Kind::MediaType => texts(&["", "text", "Text/html", "text/", "*/*", "a/b;q=1", "*"]),
+        Kind::Word => texts(&["", "a b", "a.b", "a/b", "ä", &"a".repeat(33)]),
+        Kind::PathPrefix => texts(&[
+            "", "live/", "/a b", "/a?b", "/a#b", "/a%2fb", "/a/../b", "/./a", "//a", "/a\\b",
+        ]),
+        Kind::WebOrigin => texts(&[
+            "",
+            "null",
+            "a.test",
+            "https://",
+            "https://A.test",
+            "https://a.test/",
+            "https://a.test:443",
+            "http://a.test:80",
+            "https://*.a.test",
+            "https://u@a.test",
+            "://a.test",
+        ]),
         Kind::HeaderRules(_) => {
             wrong.extend(HEADER_RULES_WRONG.map(str::to_owned));
         }
