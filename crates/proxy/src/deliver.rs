@@ -2,6 +2,7 @@
 //! HEAD, and the fields this node adds.
 
 use crate::body::{Body, Piece, Source};
+use crate::cors;
 use crate::node::Core;
 use crate::normalize::Ask;
 use crate::page::{JSON, Page};
@@ -78,9 +79,9 @@ pub(crate) fn deliver(
             ttl = sheet.ttl_s;
             (sheet.status, sheet.headers, sheet.source)
         }
-        What::Redirect(location) => {
+        What::Own(own) => {
             ttl = None;
-            (StatusCode::PERMANENT_REDIRECT, redirect_fields(location), Source::Empty)
+            (own.0, own.1, Source::Empty)
         }
         What::Switch(response) => {
             let head = response.into_parts().0;
@@ -91,6 +92,9 @@ pub(crate) fn deliver(
         tags::hide(&mut headers);
     }
     headers.append(CACHE_STATUS, status_value(core, &trail, ttl, HeaderValue::clone));
+    if let Some(reader) = &visit.reader {
+        reader.apply(&mut headers);
+    }
     if !ask.site.response_rules.is_empty() {
         ask.site.response_rules.apply(&mut headers);
     }
@@ -116,7 +120,7 @@ fn part(
 }
 
 /// The fields of an answer that sends the client elsewhere.
-fn redirect_fields(location: HeaderValue) -> HeaderMap {
+pub(crate) fn redirect_fields(location: HeaderValue) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::LOCATION, location);
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
@@ -140,8 +144,12 @@ fn whole(
     let varies = varies_by_encoding(ask, object);
     let hides = hides_tags(ask) && has_hidden(object);
     let make = || whole_lines(object, varies, hides);
+    // What the origin says of CORS is among the lines, and to be replaced.
+    let is_replaced = |(name, _): (&[u8], _)| cors::is_replaced(name);
+    let reader = visit.reader.take();
     if ask.method == Method::GET
         && ask.site.response_rules.is_empty()
+        && (reader.is_none() || !object.headers.lines().any(is_replaced))
         && let Some(Some(lines)) = object.memo.lines(varies, hides, make)
         && connection.write_lines(|out| {
             out.extend(lines);
@@ -149,6 +157,8 @@ fn whole(
             out.push_bytes(X_REQUEST_ID.as_str().as_bytes(), visit.id.as_bytes());
             let ttl = Some(object.meta.ttl_s(now));
             status_value(core, trail, ttl, |status| out.push(&CACHE_STATUS, status));
+            let told = reader.iter().flat_map(cors::Reader::fields);
+            told.for_each(|(name, value)| out.push(&name, value));
         })
     {
         let source = Stored::Object(object).whole(&object.head);
@@ -176,6 +186,9 @@ fn whole(
     }
     if hides {
         tags::hide(&mut headers);
+    }
+    if let Some(reader) = &reader {
+        reader.apply(&mut headers);
     }
     if !ask.site.response_rules.is_empty() {
         ask.site.response_rules.apply(&mut headers);
@@ -331,6 +344,9 @@ pub(crate) fn refuse(core: &Core, failure: &Failure, mut visit: Visit) -> Respon
     }
     if answer.close && visit.version != Version::HTTP_2 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if let Some(reader) = &visit.reader {
+        reader.apply(&mut headers);
     }
     let source = if visit.method == Method::HEAD { Source::Empty } else { Source::Whole(body) };
     finish(visit, answer.status, headers, source)

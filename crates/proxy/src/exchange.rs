@@ -1,6 +1,7 @@
 //! One exchange with whatever next hop answers: choose, connect, send, and on failure do what
 //! `rescue.rs` says, up to its limit.
 
+use crate::access::SELVEDGE_GRANT;
 use crate::ledger::Fetched;
 use crate::media;
 use crate::node::Core;
@@ -146,9 +147,16 @@ async fn send(
     let mut request = outgoing::request(ask, &core.node.name, hop, purpose, body);
     // The farthest that anybody on the way here is.
     let applied = core.node.applied.told().max(ask.arrival.asked_revision);
-    let told = applied.filter(|_| matches!(hop.tier, Tier::Parent | Tier::Peer));
+    let is_node = matches!(hop.tier, Tier::Parent | Tier::Peer);
+    let told = applied.filter(|_| is_node);
     if let Some(told) = told {
         request.headers_mut().insert(SELVEDGE_REVISION, revision::value(told));
+    }
+    if is_node
+        && let Some(access) = &ask.site.access
+        && let Some(grant) = access.grant(ask.path(), core.node.clock.now_wall_s())
+    {
+        request.headers_mut().insert(SELVEDGE_GRANT, grant);
     }
     let reuse = if fresh { Reuse::Fresh } else { Reuse::Pooled };
     ask.site.counters.here().upstream_requests.inc();

@@ -4,9 +4,11 @@
 //! What it must never do: decide what may be stored or how fresh it is (`policy` does), parse bytes
 //! from the network (`net` does), or turn an error into an answer anywhere but in `rescue.rs`.
 
+mod access;
 mod admit;
 mod body;
 mod carries;
+mod cors;
 mod decode;
 mod deliver;
 mod encode;
@@ -44,6 +46,6 @@ pub use body::Body;
 pub use followed::{Followed, Storage};
 pub use media::{ManifestView, StreamView};
 pub use node::{Handler, Node, Parts, Serving};
-pub use plan::{Plan, Trust, TrustLoader};
+pub use plan::{KeyFault, KeyLoader, Plan, Trust, TrustLoader, Unready};
 pub use purge::Token;
 pub use resource::Resource;

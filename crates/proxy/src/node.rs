@@ -5,7 +5,7 @@ use crate::followed::Followed;
 use crate::media::{StreamView, Streams};
 use crate::names::Names;
 use crate::numbers::Numbers;
-use crate::plan::{Ingredients, Plan, TrustLoader};
+use crate::plan::{Ingredients, KeyLoader, Plan, TrustLoader, Unready};
 use crate::purge::Token;
 use crate::request;
 use crate::request_id::RequestIds;
@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use http::{Request, Response};
 use selvedge_config::Config;
 use selvedge_geo::places::Places;
-use selvedge_net::{Client, Clock, Connection, RequestBody, Tasks, TlsError};
+use selvedge_net::{Client, Clock, Connection, RequestBody, Tasks};
 use selvedge_policy::{KeySeed, Now};
 use selvedge_store::Store;
 use selvedge_telemetry::{AccessLog, Sample, Telemetry};
@@ -46,6 +46,8 @@ pub struct Serving<'a> {
     pub followed: &'a Followed,
     /// Reads files of certificates.
     pub load_trust: &'a TrustLoader<'a>,
+    /// Reads keys that sign.
+    pub load_key: &'a KeyLoader<'a>,
     /// The content of `purge.token_file`.
     pub purge_token: Option<&'a Token>,
     /// The content of `node.mmdb`.
@@ -75,8 +77,8 @@ impl Node {
     /// A node that serves this.
     ///
     /// # Errors
-    /// When certificates to trust cannot be read.
-    pub fn new(parts: Parts, serving: &Serving<'_>) -> Result<Arc<Self>, TlsError> {
+    /// When certificates to trust or keys that sign cannot be read.
+    pub fn new(parts: Parts, serving: &Serving<'_>) -> Result<Arc<Self>, Unready> {
         let Parts { store, telemetry, access_log, clock } = parts;
         let hops = Hops::default();
         let config = serving.config;
@@ -115,8 +117,8 @@ impl Node {
     /// Serves this from now on. Requests that have begun end under what they began with.
     ///
     /// # Errors
-    /// When certificates to trust cannot be read; then nothing has changed.
-    pub fn reload(&self, serving: &Serving<'_>) -> Result<(), TlsError> {
+    /// When certificates to trust or keys that sign cannot be read; then nothing has changed.
+    pub fn reload(&self, serving: &Serving<'_>) -> Result<(), Unready> {
         self.replace(serving, None)
     }
 
@@ -125,11 +127,11 @@ impl Node {
     ///
     /// # Errors
     /// As [`Node::reload`].
-    pub fn change_sites(&self, serving: &Serving<'_>) -> Result<(), TlsError> {
+    pub fn change_sites(&self, serving: &Serving<'_>) -> Result<(), Unready> {
         self.replace(serving, Some(&self.plan.load_full()))
     }
 
-    fn replace(&self, serving: &Serving<'_>, before: Option<&Plan>) -> Result<(), TlsError> {
+    fn replace(&self, serving: &Serving<'_>, before: Option<&Plan>) -> Result<(), Unready> {
         let revision = self.plan.load().revision + 1;
         let with = serving.ingredients(&self.hops, &self.telemetry, before);
         let plan = Plan::compile(serving.config, revision, &with)?;
@@ -195,8 +197,8 @@ impl<'a> Serving<'a> {
         telemetry: &'a Telemetry,
         before: Option<&'a Plan>,
     ) -> Ingredients<'a> {
-        let Self { followed, load_trust, purge_token, places, .. } = *self;
-        Ingredients { hops, telemetry, load_trust, purge_token, places, followed, before }
+        let Self { followed, load_trust, load_key, purge_token, places, .. } = *self;
+        Ingredients { hops, telemetry, load_trust, load_key, purge_token, places, followed, before }
     }
 }
 
@@ -253,12 +255,18 @@ impl selvedge_net::Handler for Handler {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::plan::KeyFault;
     use selvedge_config::Profile;
+    use selvedge_media::token::Key;
 
     fn config(sites: &str) -> Config {
         let text = format!("[node]\nname = \"test\"\n[listen]\nhttp = [\"127.0.0.1:0\"]\n{sites}");
         selvedge_config::parse(&text, "test.toml", Profile::Facing)
             .unwrap_or_else(|faults| panic!("{faults}"))
+    }
+
+    fn no_key(name: &str) -> Result<Key, KeyFault> {
+        unreachable!("no site of this configuration asks for {name}")
     }
 
     /// Of a thousand sites the one that changes is made ready, not the others.
@@ -275,7 +283,8 @@ pub(crate) mod tests {
         let (hops, telemetry) = (Hops::default(), Telemetry::new("test"));
         let compile = |config: &Config, followed: &Followed, before: Option<&Plan>| {
             let load_trust = &|_: &_, _| unreachable!("no CA file in this configuration");
-            let serving = Serving { config, followed, load_trust, purge_token: None, places: None };
+            let (load_key, purge_token, places) = (&no_key, None, None);
+            let serving = Serving { config, followed, load_trust, load_key, purge_token, places };
             let with = serving.ingredients(&hops, &telemetry, before);
             Plan::compile(config, 1, &with).expect("nothing to read")
         };
@@ -310,6 +319,7 @@ pub(crate) mod tests {
             hops: &Hops::default(),
             telemetry: &telemetry,
             load_trust: &|_, _| unreachable!("no CA file in this configuration"),
+            load_key: &no_key,
             purge_token: None,
             places: None,
             followed: &Followed::default(),

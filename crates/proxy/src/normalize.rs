@@ -3,6 +3,7 @@
 //! What is forwarded is made from the same normal form as the key, so that the two cannot disagree
 //! about which resource is meant.
 
+use crate::access::Asked;
 use crate::admit::Arrival;
 use crate::carries::{Carries, SURROGATE_CAPABILITY};
 use crate::esi;
@@ -16,7 +17,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
 use selvedge_net::{Refusal, RequestBody};
 use selvedge_policy::target::{self, Target};
 use selvedge_policy::{
-    Encodings, Key, KeyParts, KeySeed, RequestDirectives, Scheme, cdn_loop, validate,
+    Encodings, Key, KeyParts, KeySeed, Now, RequestDirectives, Scheme, cdn_loop, validate,
 };
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -87,6 +88,13 @@ impl Ask {
         } else {
             None
         };
+        if let Some(access) = &site.access {
+            access.strip(&mut headers);
+        }
+        if site.cors.is_some() && upgrade.is_none() && reads(&method) {
+            // Its answers are the same for all pages.
+            headers.remove(header::ORIGIN);
+        }
         let encodings =
             if carries.accept_encoding { Encodings::parse(&headers) } else { Encodings::PLAIN };
         let directives = if carries.cache_control {
@@ -125,14 +133,30 @@ impl Ask {
         Rc::new(ask)
     }
 
-    /// The request for a fragment of what this one asks for.
-    pub(crate) fn fragment(&self, seed: &KeySeed, part: esi::Part) -> Result<Rc<Self>, Failure> {
+    /// The request for a fragment of what this one asks for. Whoever may have a page may have what
+    /// its author put into it; of another site that asks for tokens, only by one in the address.
+    pub(crate) fn fragment(
+        &self,
+        seed: &KeySeed,
+        part: esi::Part,
+        now: Now,
+    ) -> Result<Rc<Self>, Failure> {
         let esi::Part { site, scheme, host, path_and_query, method, headers } = part;
         let (path, query) = match path_and_query.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (path_and_query.as_str(), None),
         };
         let path = target::normalize_path(path).map_err(|_| Failure::Refused(Refusal::Target))?;
+        if let (Some(access), true) = (&site.access, site.name != self.site.name) {
+            access.admit(&Asked {
+                method: &method,
+                path: &path,
+                query,
+                headers: &headers,
+                client: self.arrival.client,
+                wall_s: now.wall_s,
+            })?;
+        }
         let query = site.query.apply_to(query);
         let (full_key, path_and_query) =
             key_and_target(&site, scheme, &host, &path, query.as_deref());
@@ -237,7 +261,7 @@ impl Ask {
 
     /// Whether it reads a path that was pushed.
     pub(crate) fn is_for_storage(&self) -> bool {
-        let reads = matches!(self.method, Method::GET | Method::HEAD) && self.upgrade.is_none();
+        let reads = reads(&self.method) && self.upgrade.is_none();
         reads && self.site.pushed.as_ref().is_some_and(|pushed| pushed.serves(self.path()))
     }
 
@@ -254,9 +278,14 @@ impl Ask {
     /// Whether a stored response may answer it. A body is in no key, so a request with one must
     /// neither be answered from the store nor fill it, unless its method says so (RFC 9110 9.3.1).
     pub(crate) fn is_for_cache(&self, bodiless: bool) -> bool {
-        let reads = matches!(self.method, Method::GET | Method::HEAD) && self.upgrade.is_none();
+        let reads = reads(&self.method) && self.upgrade.is_none();
         reads && bodiless && self.media.fault.is_none()
     }
+}
+
+/// Whether a method asks for what may be stored.
+fn reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
 }
 
 /// The host as it is in keys. No client's has this sign: what is asked for under the same name of a

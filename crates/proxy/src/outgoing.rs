@@ -1,5 +1,6 @@
 //! The request as the next hop gets it: written anew from what was understood, never copied.
 
+use crate::access::SELVEDGE_GRANT;
 use crate::carries::SURROGATE_CAPABILITY;
 use crate::followed::Pushed;
 use crate::normalize::Ask;
@@ -49,6 +50,7 @@ pub(crate) fn request(
     vary::normalize_request(&mut headers, &ask.site.rules);
     drop_ambiguous_names(&mut headers);
     headers.remove(SELVEDGE_REVISION);
+    headers.remove(SELVEDGE_GRANT);
     join_cookies(&mut headers);
     headers.remove(header::EXPECT);
     announce(&mut headers, &ask.method, &body);

@@ -1,6 +1,8 @@
 //! A configuration made ready to serve: sites by host, next hops, rules. One revision of it serves
 //! a request from its first step to its last.
 
+use crate::access::Access;
+use crate::cors::Cors;
 use crate::esi;
 use crate::followed::{Door, Followed, Pushed};
 use crate::health::HealthRules;
@@ -12,13 +14,15 @@ use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use selvedge_config as config;
 use selvedge_geo::places::Places;
+use selvedge_media::token;
 use selvedge_net::{ClientTls, Deadlines, Target, TlsError, UpstreamScheme};
 use selvedge_policy::encodings::Coding;
 use selvedge_policy::{ClientDirectives, QueryRules, SetCookie, SiteRules};
 use selvedge_telemetry::{SiteCounters, Telemetry};
 use std::collections::HashMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,6 +76,10 @@ pub(crate) struct Site {
     /// Clients see what responses are tagged with.
     pub(crate) show_tags: bool,
     pub(crate) request_bytes_max: u64,
+    /// The tokens it asks for, if it does.
+    pub(crate) access: Option<Arc<Access>>,
+    /// The pages that may read it, if it says so for its origin.
+    pub(crate) cors: Option<Arc<Cors>>,
     /// How its pages are assembled, if any are.
     pub(crate) esi: Option<Arc<esi::Rules>>,
     /// What it says of video, if it wants any of it.
@@ -123,11 +131,62 @@ pub enum Trust {
 /// Reads a file of certificates to trust.
 pub type TrustLoader<'a> = dyn Fn(&Path, Trust) -> Result<ClientTls, TlsError> + 'a;
 
+/// Gives a key that signs by its name.
+pub type KeyLoader<'a> = dyn Fn(&str) -> Result<token::Key, KeyFault> + 'a;
+
+/// Why a key that signs cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyFault {
+    /// The file, or the key of the configuration that should say where it is.
+    pub file: PathBuf,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// Why a configuration cannot be made ready.
+#[derive(Debug)]
+pub enum Unready {
+    /// Certificates to trust cannot be read.
+    Trust(TlsError),
+    /// A key that signs cannot.
+    Key(KeyFault),
+}
+
+impl fmt::Display for Unready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Trust(error) => error.fmt(f),
+            Self::Key(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for KeyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.file.display(), self.why)
+    }
+}
+
+impl std::error::Error for Unready {}
+
+impl From<TlsError> for Unready {
+    fn from(error: TlsError) -> Self {
+        Self::Trust(error)
+    }
+}
+
+impl From<KeyFault> for Unready {
+    fn from(fault: KeyFault) -> Self {
+        Self::Key(fault)
+    }
+}
+
 /// What a configuration is compiled with.
 pub(crate) struct Ingredients<'a> {
     pub(crate) hops: &'a Hops,
     pub(crate) telemetry: &'a Telemetry,
     pub(crate) load_trust: &'a TrustLoader<'a>,
+    pub(crate) load_key: &'a KeyLoader<'a>,
     /// The content of `purge.token_file`.
     pub(crate) purge_token: Option<&'a Token>,
     /// Where clients are.
@@ -139,12 +198,13 @@ pub(crate) struct Ingredients<'a> {
 }
 
 impl Plan {
-    /// Makes a configuration ready. Fails, with nothing changed, when a CA file cannot be used.
+    /// Makes a configuration ready. Fails, with nothing changed, when a file of
+    /// certificates or keys cannot be used.
     pub(crate) fn compile(
         config: &config::Config,
         revision: u64,
         with: &Ingredients<'_>,
-    ) -> Result<Self, TlsError> {
+    ) -> Result<Self, Unready> {
         let mut probes = Vec::new();
         let upstream = upstream(config, with, &mut probes)?;
         let mut routes = Routes::default();
@@ -195,7 +255,7 @@ impl Compiled {
         from: &Arc<config::Site>,
         with: &Ingredients<'_>,
         door: Option<&Door>,
-    ) -> Result<Self, TlsError> {
+    ) -> Result<Self, Unready> {
         let mut probes = Vec::new();
         let mut site = compile_site(config, from, with, &mut probes)?;
         site.pushed = pushed(from, with, door);
@@ -327,7 +387,7 @@ fn compile_site(
     site: &config::Site,
     with: &Ingredients<'_>,
     probes: &mut Vec<Probe>,
-) -> Result<Site, TlsError> {
+) -> Result<Site, Unready> {
     let name = site.name.to_string();
     let rules = health_rules(&config.upstream);
     let trust = match (&site.ca_file, &config.upstream.ca_file) {
@@ -358,14 +418,12 @@ fn compile_site(
         config::OriginPolicy::Ordered => OriginPolicy::Ordered,
         config::OriginPolicy::Weighted => OriginPolicy::Weighted,
     };
+    let access = Access::new(site, with.load_key)?;
     Ok(Site {
         counters: with.telemetry.site(&name),
         name,
         rules: site_rules(site),
-        query: QueryRules {
-            ignore: site.query_ignore.iter().map(|name| name.as_str().to_owned()).collect(),
-            sort: site.query_sort,
-        },
+        query: query_rules(site),
         origins: Origins { hops, policy },
         pushed: None,
         origin_host: origin_host.and_then(|host| HeaderValue::try_from(host).ok()),
@@ -378,10 +436,20 @@ fn compile_site(
         upgrades: site.websocket,
         show_tags: site.show_tags,
         request_bytes_max: site.request_body_max(&config.limits).bytes(),
+        access: access.map(Arc::new),
+        cors: Cors::new(site).map(Arc::new),
         esi: None,
         media: media::Rules::new(site).map(Arc::new),
         is_apart: false,
     })
+}
+
+/// What of a query counts. A token does not, whatever it is for.
+fn query_rules(site: &config::Site) -> QueryRules {
+    let ignored = site.query_ignore.iter().map(config::QueryName::as_str);
+    let is_signed = site.signed != config::Signed::Off;
+    let token = is_signed.then_some(site.signed_name.as_str());
+    QueryRules { ignore: ignored.chain(token).map(str::to_owned).collect(), sort: site.query_sort }
 }
 
 fn compress(site: &config::Site) -> Compress {

@@ -9,9 +9,11 @@
 //!                                        +- pass -> fetch, no store --+
 //! ```
 
+use crate::access::Asked;
 use crate::admit::{self, Arrival};
 use crate::body::Body;
 use crate::carries::Carries;
+use crate::cors;
 use crate::deliver;
 use crate::esi::{self, Assembled};
 use crate::fetch::{self, Known};
@@ -29,7 +31,7 @@ use crate::slice_reader::SliceReader;
 use crate::transform;
 use crate::upgrade;
 use crate::upstream::InFlight;
-use http::{HeaderValue, Method, Request, Response, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use selvedge_net::{Connection, Protocol, Refusal, RequestBody, UpstreamBody};
 use selvedge_policy::target::normalize_host;
@@ -49,6 +51,8 @@ pub(crate) struct Visit {
     pub(crate) method: Method,
     pub(crate) version: Version,
     pub(crate) accept: Option<HeaderValue>,
+    /// The page that reads the answer, where the site has a say in that.
+    pub(crate) reader: Option<cors::Reader>,
 }
 
 /// An answer that has been found, before it takes the form in which this client gets it.
@@ -71,8 +75,8 @@ pub(crate) enum What {
     Page(Box<esi::Sheet>),
     /// The next hop; it is not for sharing.
     Passed(Box<(Response<UpstreamBody>, InFlight)>),
-    /// This node sends the client to HTTPS.
-    Redirect(HeaderValue),
+    /// What this node says by itself, without a body.
+    Own(Box<(StatusCode, HeaderMap)>),
     /// The connection leaves HTTP.
     Switch(Box<Response<()>>),
 }
@@ -159,10 +163,21 @@ async fn live(
     if arrival.from_peer {
         site.counters.here().peer_requests.inc();
     }
-    let location = normalize::https_location(&plan, &site, &arrival, &host, &req);
+    visit.reader = cors::Reader::of(site.cors.as_ref(), visit.carries, req.method(), req.headers());
+    let own = own_answer(&plan, &site, &arrival, &host, &req);
+    if let (Some(access), None) = (&site.access, &own) {
+        access.admit(&Asked {
+            method: req.method(),
+            path: req.uri().path(),
+            query: req.uri().query(),
+            headers: req.headers(),
+            client: arrival.client,
+            wall_s: visit.now.wall_s,
+        })?;
+    }
     let ask = Ask::new(visit, plan, site, &core.node.seed, arrival, host, &mut req)?;
-    if let Some(location) = location {
-        return Ok((ask, Served { what: What::Redirect(location), trail: Trail::LOCAL }));
+    if let Some(own) = own {
+        return Ok((ask, Served { what: What::Own(Box::new(own)), trail: Trail::LOCAL }));
     }
     if ask.upgrade.is_some() {
         let switch = upgrade::switch(core, &ask, connection, &mut visit.ledger);
@@ -190,6 +205,22 @@ async fn live(
         _ => served,
     };
     Ok((ask, served))
+}
+
+/// What this node says without looking for anything: the answer to a preflight, or where the client
+/// is to go instead.
+fn own_answer(
+    plan: &Plan,
+    site: &Site,
+    arrival: &Arrival,
+    host: &str,
+    req: &Request<RequestBody>,
+) -> Option<(StatusCode, HeaderMap)> {
+    let preflight = site.cors.as_ref().and_then(|it| it.preflight(req.method(), req.headers()));
+    preflight.or_else(|| {
+        let location = normalize::https_location(plan, site, arrival, host, req)?;
+        Some((StatusCode::PERMANENT_REDIRECT, deliver::redirect_fields(location)))
+    })
 }
 
 /// Finds the answer for a request that was understood: what is stored, or what the next hop says.
@@ -375,6 +406,7 @@ impl Visit {
             method: req.method().clone(),
             version: req.version(),
             accept: carries.accept.then(|| req.headers().get(header::ACCEPT).cloned()).flatten(),
+            reader: None,
         }
     }
 }
@@ -390,7 +422,7 @@ impl Served {
             What::Object(object) => Some(&object.head),
             What::Sliced(reader) | What::Part(reader, _) => Some(&reader.object().head),
             What::Fill(_, head) => Some(head),
-            What::Passed(..) | What::Page(_) | What::Redirect(_) | What::Switch(_) => None,
+            What::Passed(..) | What::Page(_) | What::Own(_) | What::Switch(_) => None,
         }
     }
 }

@@ -4,6 +4,7 @@
 use crate::purge::Refused;
 use crate::slices;
 use http::StatusCode;
+use selvedge_media::token::Denied;
 use selvedge_net::{BodyError, Refusal, SendError};
 use selvedge_store::FillError;
 use std::error::Error;
@@ -22,6 +23,8 @@ pub(crate) enum Failure {
     Loop,
     /// The method is not served.
     Method,
+    /// It brings no token that is good for it.
+    Denied(Denied),
     /// The request body is larger than the site takes.
     BodyTooLarge,
     /// The client wanted a stored answer or none (RFC 9111 5.2.1.7).
@@ -145,6 +148,7 @@ pub(crate) fn answer(failure: &Failure) -> Answer {
             "method-not-allowed",
             "This method is not served here.",
         ),
+        Failure::Denied(denied) => say(StatusCode::FORBIDDEN, denied.word(), denial(*denied)),
         Failure::BodyTooLarge => Answer {
             status: StatusCode::PAYLOAD_TOO_LARGE,
             word: "body-too-large",
@@ -182,6 +186,17 @@ pub(crate) fn answer(failure: &Failure) -> Answer {
             "esi",
             "A part of the page did not come, and nothing may stand in for it.",
         ),
+    }
+}
+
+const fn denial(denied: Denied) -> &'static str {
+    match denied {
+        Denied::Missing => "This needs a token, and the request brings none.",
+        Denied::Malformed => "The token is not whole, or was sent twice.",
+        Denied::UnknownKey => "The token was signed with a key that is not known here.",
+        Denied::Signature => "The token is for another site or client, or was changed.",
+        Denied::Expired => "The token is over.",
+        Denied::Path => "The token is for other paths.",
     }
 }
 
@@ -270,6 +285,7 @@ pub(crate) fn stale_may_stand_in(failure: &Failure) -> bool {
         | Failure::Misdirected
         | Failure::Loop
         | Failure::Method
+        | Failure::Denied(_)
         | Failure::BodyTooLarge
         | Failure::OnlyIfCached
         | Failure::Purge(_)
@@ -360,6 +376,7 @@ mod tests {
             (Failure::UnknownHost, 421),
             (Failure::Loop, 508),
             (Failure::OnlyIfCached, 504),
+            (Failure::Denied(Denied::Expired), 403),
         ] {
             assert_eq!(answer(&failure).status.as_u16(), status, "{failure:?}");
         }

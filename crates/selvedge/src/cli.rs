@@ -40,6 +40,9 @@ pub(crate) enum Command {
     Cache(CacheArgs),
     /// Run a page with fragments (ESI) and show what each of its tags comes to, costs, and why
     Esi(EsiArgs),
+    /// Sign URLs and cookies for sites that ask for tokens, and make the keys
+    #[command(after_help = crate::sign::EXAMPLE)]
+    Sign(crate::sign::SignArgs),
     #[command(flatten)]
     Client(crate::client::Verb),
     /// Check a configuration file: all that a start does, except bind

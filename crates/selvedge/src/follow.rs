@@ -17,7 +17,7 @@ use selvedge_node::{
     Changed, Figures, Folder, Following, Identity, Objection, Opened, Part, Settings, Sink,
     Standing,
 };
-use selvedge_proxy::{Node, Storage, Trust};
+use selvedge_proxy::{KeyFault, Node, Storage, Trust};
 use selvedge_store::Store;
 use selvedge_telemetry::{Telemetry, process_figures};
 use serde_json::Value;
@@ -77,8 +77,14 @@ impl Followed {
         &self.state
     }
 
-    /// What of the changed part of a state cannot be served.
-    pub(crate) fn check(&mut self, state: &State, changed: &Changed) -> Vec<Objection> {
+    /// What of the changed part of a state cannot be served. `has_keys` says whether this node has
+    /// the keys of a site.
+    pub(crate) fn check(
+        &mut self,
+        state: &State,
+        changed: &Changed,
+        has_keys: impl Fn(&Site) -> Result<(), KeyFault>,
+    ) -> Vec<Objection> {
         let mut objections = Vec::new();
         let mut object = |site: &str, part, reason: String| {
             objections.push(Objection { site: site.to_owned(), part, reason });
@@ -87,7 +93,9 @@ impl Followed {
             let Some(site) = state.sites.get(name).filter(|site| !site.document.is_null()) else {
                 continue;
             };
-            if let Err(reason) = self.site(name, &site.document) {
+            let site = self.site(name, &site.document);
+            let keys = |site: Arc<Site>| has_keys(&site).map_err(|fault| fault.to_string());
+            if let Err(reason) = site.and_then(keys) {
                 object(name, Part::Site, reason);
             }
         }
@@ -126,11 +134,28 @@ impl Followed {
         !is_same
     }
 
-    /// The base with all sites.
-    pub(crate) fn config(&mut self, base: &Config) -> Config {
-        let state = self.state.clone();
-        let sites = self.sites_of(&state, &BTreeSet::new());
+    /// The base with all sites whose keys this node has: those of the others were there when they
+    /// were taken over.
+    pub(crate) fn config(
+        &mut self,
+        base: &Config,
+        has_keys: impl Fn(&Site) -> Result<(), KeyFault>,
+    ) -> Config {
+        let mut sites = self.served();
+        sites.retain(|site| match has_keys(site) {
+            Ok(()) => true,
+            Err(fault) => {
+                tracing::error!(site = %site.name, reason = %fault, "a site is not served");
+                false
+            }
+        });
         Config { sites, ..base.clone() }
+    }
+
+    /// The sites that control says.
+    pub(crate) fn served(&mut self) -> Vec<Arc<Site>> {
+        let state = self.state.clone();
+        self.sites_of(&state, &BTreeSet::new())
     }
 
     /// What control brings beside sites.
@@ -152,7 +177,7 @@ impl Followed {
     /// What all sites are in TLS: a site that is not served has no names.
     pub(crate) fn names(&mut self) -> Vec<SiteNames> {
         let state = self.state.clone();
-        let sites = self.sites_of(&state, &BTreeSet::new());
+        let sites = self.served();
         let mut names = Vec::with_capacity(sites.len());
         for site in sites {
             let name = site.name.as_str();

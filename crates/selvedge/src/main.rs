@@ -17,6 +17,8 @@ mod problem;
 mod process;
 mod reload;
 mod role;
+mod sign;
+mod sign_keys;
 mod start;
 mod vitals;
 
@@ -58,6 +60,7 @@ fn run(command: Command) -> Result<(), Problem> {
         Command::Cache(args) => look::run(&args),
         Command::Esi(args) => esi::run(&args),
         Command::Client(verb) => Ok(client::run(&verb)?),
+        Command::Sign(args) => Ok(sign::run(&args)?),
         Command::Check(args) => {
             process::print(&check(&args)?);
             Ok(())

@@ -5,6 +5,7 @@ use crate::cache;
 use crate::cache::Cache;
 use crate::problem::Problem;
 use crate::role::Role;
+use crate::sign_keys::SignKeys;
 use selvedge_config::{Config, Profile};
 use selvedge_geo::places::Places;
 use selvedge_net::{CertificatePem, Certificates, ClientTls, Clock, TlsError};
@@ -39,12 +40,14 @@ impl Files {
     }
 }
 
-/// The certificates to trust when connecting to next hops, by file. A file that has not changed is
+/// What files hold that a reload may not find changed halfway: keys that sign, and the certificates
+/// to trust when connecting to next hops, by file. A file that has not changed is
 /// the same value in every configuration that names it, so that hops are known again after a
 /// reload, and ten thousand sites with one file have one set of roots.
 #[derive(Default)]
 pub(crate) struct Trusted {
     known: RefCell<HashMap<(PathBuf, Trust), Roots>>,
+    pub(crate) sign_keys: SignKeys,
 }
 
 /// A file of certificates as it was read, and what was made of it.
@@ -76,6 +79,7 @@ impl Trusted {
 
     /// Forgets files that have changed since they were read.
     fn refresh(&self) {
+        self.sign_keys.refresh();
         self.known
             .borrow_mut()
             .retain(|(path, _), roots| read(path).is_ok_and(|found| found == roots.pem));
@@ -157,10 +161,12 @@ impl Prepared {
     /// A node of what the file says.
     pub(crate) fn node(&self, parts: Parts, trusted: &Trusted) -> Result<Arc<Node>, Problem> {
         let load_trust = |file: &Path, trust| trusted.load(&self.files, file, trust);
+        let load_key = |name: &str| trusted.sign_keys.load(&self.config, &self.files, name);
         let serving = Serving {
             config: &self.config,
             followed: &Followed::default(),
             load_trust: &load_trust,
+            load_key: &load_key,
             purge_token: self.purge_token.as_ref(),
             places: self.places.as_ref(),
         };

@@ -4,6 +4,7 @@ use crate::client::Fault;
 use selvedge_config::Faults;
 use selvedge_net::{BindError, TlsError};
 use selvedge_node::KeepError;
+use selvedge_proxy::{KeyFault, Unready};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -40,7 +41,7 @@ pub(crate) enum Problem {
     Zones(Vec<String>),
     /// A map of who is where is wrong.
     Map(PathBuf, String),
-    /// A file of keys or secrets of a DNS server is wrong, or not there.
+    /// A file of keys or secrets is wrong, or not there.
     Keys(PathBuf, String),
     /// Regions, nodes and sites do not fit together.
     Atlas(String),
@@ -179,6 +180,21 @@ impl From<Fault> for Problem {
 impl From<TlsError> for Problem {
     fn from(error: TlsError) -> Self {
         Self::Tls(error)
+    }
+}
+
+impl From<KeyFault> for Problem {
+    fn from(fault: KeyFault) -> Self {
+        Self::Keys(fault.file, fault.why)
+    }
+}
+
+impl From<Unready> for Problem {
+    fn from(unready: Unready) -> Self {
+        match unready {
+            Unready::Trust(error) => error.into(),
+            Unready::Key(fault) => fault.into(),
+        }
     }
 }
 

@@ -6,12 +6,12 @@ use crate::follow::Followed;
 use crate::prepare::{Files, Prepared, Trusted, prepare};
 use crate::problem::Problem;
 use crate::role::Role;
-use selvedge_config::Config;
+use selvedge_config::{Config, Site};
 use selvedge_feed::State;
 use selvedge_geo::places::Places;
 use selvedge_net::{CertificatePem, Certificates, Clock, TlsError};
 use selvedge_node::{Changed, Identity, Objection, Standing};
-use selvedge_proxy::{Node, Serving, Token};
+use selvedge_proxy::{KeyFault, Node, Serving, Token, Unready};
 use selvedge_telemetry::AccessLog;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,6 +61,7 @@ impl Reloader {
         if !restart.is_empty() {
             return Err(Problem::Restart(restart));
         }
+        self.check_keys(&config, &files)?;
         // In this order nothing can fail once something has changed: a log that is opened anew
         // changes nothing that is served, certificates are put in place whole or not at all, and
         // the rest was compiled while preparing, from files that are not read again.
@@ -110,7 +111,16 @@ impl Reloader {
     /// What of the changed part of a state cannot be served.
     pub(crate) fn check(&mut self, state: &State, changed: &Changed) -> Vec<Objection> {
         let Some(followed) = &mut self.followed else { return Vec::new() };
-        followed.check(state, changed)
+        let keys = &self.trusted.sign_keys;
+        followed.check(state, changed, |site| keys.check(&self.config, &self.files, site))
+    }
+
+    /// Whether the sites that are served now have their keys under another configuration. Those of
+    /// its own were looked at while it was prepared.
+    fn check_keys(&mut self, config: &Config, files: &Files) -> Result<(), KeyFault> {
+        let Some(followed) = &mut self.followed else { return Ok(()) };
+        let keys = &self.trusted.sign_keys;
+        followed.served().iter().try_for_each(|site| keys.check(config, files, site))
     }
 
     fn put_certificates(&mut self, own: &[CertificatePem]) -> Result<(), TlsError> {
@@ -126,13 +136,16 @@ impl Reloader {
         files: &Files,
         (purge_token, places): (Option<&Token>, Option<&Arc<Places>>),
         anew: Anew,
-    ) -> Result<(), TlsError> {
+    ) -> Result<(), Unready> {
         let load_trust = |file: &Path, trust| self.trusted.load(files, file, trust);
-        let config = self.followed.as_mut().map(|followed| followed.config(base));
+        let keys = &self.trusted.sign_keys;
+        let load_key = |name: &str| keys.load(base, files, name);
+        let has_keys = |site: &Site| keys.check(base, files, site);
+        let config = self.followed.as_mut().map(|followed| followed.config(base, has_keys));
         let followed = self.followed.as_ref().map(Followed::beside).unwrap_or_default();
         let config = config.as_ref().unwrap_or(base);
-        let (followed, load_trust) = (&followed, &load_trust);
-        let serving = Serving { config, followed, load_trust, purge_token, places };
+        let (followed, load_trust, load_key) = (&followed, &load_trust, &load_key);
+        let serving = Serving { config, followed, load_trust, load_key, purge_token, places };
         match anew {
             Anew::All => self.node.reload(&serving)?,
             Anew::Changed => self.node.change_sites(&serving)?,

@@ -42,6 +42,8 @@ pub(crate) fn compile(
             origin_host: None,
             request_rules: FieldRules::default(),
             https_redirect: false,
+            access: None,
+            cors: None,
             esi: None,
             is_apart: true,
             ..site.clone()

@@ -11,7 +11,7 @@ use crate::fetch;
 use crate::ledger::Ledger;
 use crate::normalize::Ask;
 use crate::request::{self, Served, Trail, What};
-use crate::rescue;
+use crate::rescue::{self, Failure};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use selvedge_esi::{
@@ -209,7 +209,13 @@ async fn one(
 ) -> Result<Fragment, Absent> {
     let core = &page.core;
     let part = part(page, ask, tag, src).map_err(Absent::Failed)?;
-    let part = ask.fragment(&core.node.seed, part).map_err(|_| Absent::Failed("src-path"))?;
+    let part = ask.fragment(&core.node.seed, part, core.node.now());
+    let part = part.map_err(|failure| {
+        Absent::Failed(match failure {
+            Failure::Denied(denied) => denied.word(),
+            _ => "src-path",
+        })
+    })?;
     if lineage.has(part.key) {
         return Err(Absent::Omitted("fragment-loop"));
     }

@@ -176,7 +176,7 @@ impl Flow {
                 let (head, body) = response.into_parts();
                 (Source::Upstream(Box::new((body, in_flight))), coding(&head.headers))
             }
-            What::Part(..) | What::Redirect(_) | What::Switch(_) | What::Page(_) => {
+            What::Part(..) | What::Own(_) | What::Switch(_) | What::Page(_) => {
                 (Source::Empty, None)
             }
         };

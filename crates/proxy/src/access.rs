@@ -1,0 +1,174 @@
+//! Who may have what a site protects: tokens of clients, and the grants by which nodes vouch for
+//! what they ask of each other. What is in a token is `selvedge_media::token`; it is pure.
+//!
+//! ```text
+//! client -- ?selvedge-token=... or a cookie -->  edge: verified, taken off
+//!                                                  |  Selvedge-Grant: a token of its own
+//!                                                  v
+//!                                                parent: verified, taken off
+//!                                                  |  nothing
+//!                                                  v
+//!                                                origin
+//! ```
+//!
+//! Every node checks every request, whoever sends it: a grant is signed like any token, so a field
+//! that a client makes up is worth nothing. Refreshes and prefetches need no client for theirs.
+
+use crate::rescue::Failure;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use selvedge_config::{self as config, Signed};
+use selvedge_media::address::is_plain_path;
+use selvedge_media::token::{self, Grant, Key, Keys, Shown};
+use selvedge_net::Refusal;
+use selvedge_policy::target::normalize_path;
+use std::net::IpAddr;
+
+/// The field that carries a grant from node to node. No client and no origin sees it.
+pub(crate) const SELVEDGE_GRANT: HeaderName = HeaderName::from_static("selvedge-grant");
+
+/// For how long a grant holds: one request, and what the clocks of two nodes may differ.
+const GRANT_S: u64 = 60;
+
+/// What a site says of tokens, with its keys.
+#[derive(Debug)]
+pub(crate) struct Access {
+    /// The site's name.
+    audience: String,
+    keys: Keys,
+    /// Name in the query and of the cookie.
+    name: String,
+    in_query: bool,
+    in_cookie: bool,
+    /// In lower case. Empty: all of the site.
+    paths: Vec<String>,
+}
+
+/// A request, as far as it matters who sends it.
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a Method,
+    /// As it came.
+    pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) client: IpAddr,
+    pub(crate) wall_s: i64,
+}
+
+impl Access {
+    /// The rule of a site; none if it asks for no tokens. `load` gives a key by its name.
+    pub(crate) fn new<E>(
+        site: &config::Site,
+        load: impl Fn(&str) -> Result<Key, E>,
+    ) -> Result<Option<Self>, E> {
+        let mut keys = site.signed_keys.iter().map(|name| load(name.as_str()));
+        let (Some(current), true) = (keys.next(), site.signed != Signed::Off) else {
+            return Ok(None);
+        };
+        let keys = Keys { current: current?, other: keys.next().transpose()? };
+        let lower = |path: &config::PathPrefix| path.as_str().to_ascii_lowercase();
+        Ok(Some(Self {
+            audience: site.name.to_string(),
+            keys,
+            name: site.signed_name.as_str().to_owned(),
+            in_query: matches!(site.signed, Signed::Query | Signed::Both),
+            in_cookie: matches!(site.signed, Signed::Cookie | Signed::Both),
+            paths: site.signed_paths.iter().map(lower).collect(),
+        }))
+    }
+
+    /// Refuses a request without a token that is good for it.
+    pub(crate) fn admit(&self, asked: &Asked<'_>) -> Result<(), Failure> {
+        let path = normalize_path(asked.path).map_err(|_| Failure::Refused(Refusal::Target))?;
+        if !self.guards(&path) || is_preflight(asked.method, asked.headers) {
+            return Ok(());
+        }
+        let shown = Shown {
+            audience: &self.audience,
+            path: &path,
+            client: asked.client,
+            now_s: seconds(asked.wall_s),
+        };
+        let grant = asked.headers.get(&SELVEDGE_GRANT).and_then(|grant| grant.to_str().ok());
+        if grant.is_some_and(|grant| token::verify(&self.keys, grant, &shown).is_ok()) {
+            return Ok(());
+        }
+        let query = asked.query.filter(|_| self.in_query).unwrap_or_default();
+        let cookies = asked.headers.get_all(header::COOKIE).iter().filter(|_| self.in_cookie);
+        let cookies = cookies.filter_map(|line| str::from_utf8(line.as_bytes()).ok());
+        let found = token::find(&self.name, query, cookies);
+        let verified = found.and_then(|token| token::verify(&self.keys, token, &shown));
+        verified.map(drop).map_err(Failure::Denied)
+    }
+
+    /// Whether a path, in normal form, needs a token. An origin may take one that is not plain for
+    /// one that does, and so may one that tells no capitals from small letters.
+    pub(crate) fn guards(&self, path: &str) -> bool {
+        let path = path.to_ascii_lowercase();
+        let covers = |guarded: &String| match guarded.ends_with('/') {
+            true => path.starts_with(guarded),
+            false => path == *guarded,
+        };
+        let is_odd = || !is_plain_path(&path) || path.contains("//");
+        self.paths.is_empty() || self.paths.iter().any(covers) || is_odd()
+    }
+
+    /// Takes what is for this CDN alone off the fields of a request.
+    pub(crate) fn strip(&self, headers: &mut HeaderMap) {
+        headers.remove(&SELVEDGE_GRANT);
+        let header::Entry::Occupied(cookies) = headers.entry(header::COOKIE) else { return };
+        if !cookies.iter().any(|line| self.is_in(line)) {
+            return;
+        }
+        let lines: Vec<HeaderValue> = cookies.iter().filter_map(|it| self.without(it)).collect();
+        cookies.remove();
+        for line in lines {
+            headers.append(header::COOKIE, line);
+        }
+    }
+
+    /// What another node is shown with a request for a path that needs a token. Making one costs
+    /// about a microsecond, so none is kept.
+    pub(crate) fn grant(&self, path: &str, wall_s: i64) -> Option<HeaderValue> {
+        let expires_s = seconds(wall_s) + GRANT_S;
+        let audience = &self.audience;
+        let grant = Grant { audience, expires_s, path_prefix: "/", client: None };
+        let token = self.guards(path).then(|| token::sign(&self.keys, &grant))??;
+        let mut value = HeaderValue::try_from(token).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+
+    fn is_in(&self, line: &HeaderValue) -> bool {
+        line.as_bytes().split(|byte| *byte == b';').any(|pair| self.is_own(pair))
+    }
+
+    /// A Cookie field without the token; none if nothing is left.
+    fn without(&self, line: &HeaderValue) -> Option<HeaderValue> {
+        let mut left = Vec::with_capacity(line.len());
+        let pairs = line.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        for pair in pairs.filter(|pair| !pair.is_empty() && !self.is_own(pair)) {
+            if !left.is_empty() {
+                left.extend_from_slice(b"; ");
+            }
+            left.extend_from_slice(pair);
+        }
+        HeaderValue::from_bytes(&left).ok().filter(|line| !line.is_empty())
+    }
+
+    fn is_own(&self, pair: &[u8]) -> bool {
+        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+        name.trim_ascii() == self.name.as_bytes()
+    }
+}
+
+/// Whether it asks what a page may do (Fetch standard, CORS-preflight request): browsers send no
+/// cookies with it, and it brings nothing of the site.
+pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+    *method == Method::OPTIONS
+        && headers.contains_key(header::ORIGIN)
+        && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+fn seconds(wall_s: i64) -> u64 {
+    u64::try_from(wall_s).unwrap_or_default()
+}
