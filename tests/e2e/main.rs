@@ -2,6 +2,7 @@
 //! nothing. Each test names a promise; it asserts what the client got, what the origin saw, and
 //! what the node counted, so that a right answer for a wrong reason fails.
 
+mod access;
 mod caching;
 mod cdn;
 mod client;
@@ -10,6 +11,7 @@ mod coherence;
 mod collapse;
 mod control;
 mod control_faults;
+mod cors;
 mod crash;
 mod cutting;
 mod disk;
