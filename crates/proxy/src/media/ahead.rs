@@ -176,7 +176,7 @@ async fn fetch_one(
             bytes
         }
         What::Object(object) => object.body.len(),
-        What::Page(_) | What::Redirect(_) | What::Switch(_) => 0,
+        What::Page(_) | What::Own(_) | What::Switch(_) => 0,
     };
     ask.site.counters.here().media_prefetched.add(bytes);
     media.budget.take(bytes, clock.now_mono_ms());
