@@ -125,7 +125,8 @@ fn without_a_good_token_nothing_is_given_not_even_a_hit() {
     let near = token_of(&signer.signed("a", "/live/", &["--expires=1h", "--client=127.0.0.1"]));
     let unknown = token_of(&signer.signed("c", "/live/", &["--expires=1h"]));
     let changed = token.replacen(".n.", ".a.", 1);
-    let cut = &token[..token.len() - 4];
+    // No base64 is of that length.
+    let cut = &token[..token.len() - 2];
     let query = |token: &str| edge.get(HOST, &format!("/live/a?selvedge-token={token}"));
     is_refused(&edge, &edge.get(HOST, "/live/a"), "token-missing");
     is_refused(&edge, &query(&past), "token-expired");
@@ -151,6 +152,19 @@ fn without_a_good_token_nothing_is_given_not_even_a_hit() {
     assert_eq!(client.read("HEAD").expect("an answer").status, 403);
     assert_eq!(client.get(HOST, "/live/a", "").status, 403, "the connection is still good");
     assert_eq!(origin.requests().len(), 1, "nobody else got through");
+    becomes(18, "refusals", || site_count(&edge, "refused"));
+}
+
+/// Who logs queries logs no tokens.
+#[test]
+fn a_token_is_not_logged() {
+    let origin = Origin::start();
+    origin.on("*", Answer::cacheable("x", 600));
+    let edge = Node::edge(&config("edge-1", site(&origin)).set("log", "query", true));
+    let token = Signer::new().token("/");
+    let resp = edge.get(HOST, &format!("/x?a=1&selvedge-token={token}"));
+    let id = resp.header("x-request-id").expect("an id");
+    assert_eq!(edge.log_line(id)["path"], "/x?a=1");
 }
 
 /// An address in a field counts where its sender is believed, and nowhere else.
@@ -278,6 +292,11 @@ fn a_site_of_control_without_its_key_is_refused_by_the_node() {
         Reload::Applied => panic!("it was taken without the key"),
     }
     assert_eq!(edge.get(HOST, &format!("/x?selvedge-token={token}")).status, 200);
+    drop(edge);
+    // It knows the site by what it kept, and has no key for it: the site waits, the node does not.
+    let again = Node::edge(&config);
+    assert_eq!(again.get(HOST, "/x").status, 421);
+    assert!(again.stderr().wait(0, |line| line.contains("a site is not served")).is_some());
 }
 
 /// Each tier checks; what nodes ask of each other they sign themselves.

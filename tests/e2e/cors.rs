@@ -1,5 +1,5 @@
-//! Web pages that play or read what a CDN serves (Fetch standard): the node speaks for the origin, on
-//! hits and misses, parts, errors and preflights, and stores one answer for all pages.
+//! Web pages that play or read what a CDN serves (Fetch standard): the node speaks for the origin,
+//! on hits and misses, parts, errors and preflights, and stores one answer for all pages.
 
 use crate::support::{HOST, edge_with};
 use selvedge_tests::tools::curl;
@@ -174,6 +174,17 @@ fn refusals_can_be_read_and_preflights_need_no_token() {
     assert_eq!(Client::http(edge.http()).request(&preflight).status, 204);
     let resp = edge.get_with("bad host", "/x", &format!("Origin: {PAGE}\r\n"));
     assert_eq!((resp.status, resp.header(ALLOW)), (400, None), "nobody's site");
+    assert_eq!(origin.requests().len(), 0);
+}
+
+/// A page follows a redirect only if it may read that.
+#[test]
+fn redirects_to_https_can_be_followed_by_pages() {
+    let origin = Origin::start();
+    let site = listed(Site::any(&origin.url())).set("https_redirect", true);
+    let config = NodeConfig::new("edge-1").set("listen", "trust", vec!["192.0.2.1/32"]);
+    let edge = Node::edge(&config.site(site));
+    is_for_page(&from_page(&edge, "/x", ""), 308);
     assert_eq!(origin.requests().len(), 0);
 }
 

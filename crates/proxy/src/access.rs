@@ -18,9 +18,11 @@ use crate::rescue::Failure;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use selvedge_config::{self as config, Signed};
 use selvedge_media::address::is_plain_path;
+use selvedge_media::query;
 use selvedge_media::token::{self, Grant, Key, Keys, Shown};
 use selvedge_net::Refusal;
 use selvedge_policy::target::normalize_path;
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 /// The field that carries a grant from node to node. No client and no origin sees it.
@@ -100,16 +102,24 @@ impl Access {
         verified.map(drop).map_err(Failure::Denied)
     }
 
+    /// A query as it may be written down.
+    pub(crate) fn without_token<'q>(&self, query: &'q str) -> Cow<'q, str> {
+        query::without(query, &[&self.name])
+    }
+
     /// Whether a path, in normal form, needs a token. An origin may take one that is not plain for
     /// one that does, and so may one that tells no capitals from small letters.
-    pub(crate) fn guards(&self, path: &str) -> bool {
+    fn guards(&self, path: &str) -> bool {
+        if self.paths.is_empty() {
+            return true;
+        }
         let path = path.to_ascii_lowercase();
         let covers = |guarded: &String| match guarded.ends_with('/') {
             true => path.starts_with(guarded),
             false => path == *guarded,
         };
         let is_odd = || !is_plain_path(&path) || path.contains("//");
-        self.paths.is_empty() || self.paths.iter().any(covers) || is_odd()
+        self.paths.iter().any(covers) || is_odd()
     }
 
     /// Takes what is for this CDN alone off the fields of a request.
@@ -171,4 +181,109 @@ pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
 
 fn seconds(wall_s: i64) -> u64 {
     u64::try_from(wall_s).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW_S: i64 = 1_700_000_000;
+
+    fn access(keys: &str) -> Access {
+        let text = format!(
+            "[node]\nname = \"n\"\nsign_keys = \"/keys\"\n[listen]\nhttp = [\"127.0.0.1:1\"]\n\
+             [[site]]\nname = \"video\"\nhosts = [\"*\"]\norigin = [\"http://127.0.0.1:2\"]\n\
+             signed = \"both\"\nsigned_keys = [\"a\"]\n{keys}"
+        );
+        let config = config::parse(&text, "test.toml", config::Profile::Facing);
+        let config = config.unwrap_or_else(|faults| panic!("{faults}"));
+        let load = |name: &str| Key::new(name, &[7; 16]).ok_or("a secret of 16 bytes");
+        Access::new(&config.sites[0], load).expect("its key is there").expect("it is signed")
+    }
+
+    fn asked<'a>(path: &'a str, headers: &'a HeaderMap) -> Asked<'a> {
+        let client = IpAddr::from([192, 0, 2, 1]);
+        let method = &Method::GET;
+        Asked { method, path, query: None, headers, client, wall_s: NOW_S }
+    }
+
+    fn word(result: Result<(), Failure>) -> &'static str {
+        result.map_or_else(|failure| crate::rescue::answer(&failure).word, |()| "let in")
+    }
+
+    #[test]
+    fn a_grant_is_good_for_a_minute_at_any_node_of_the_site() {
+        let access = access("");
+        let grant = access.grant("/x", NOW_S).expect("it has a key");
+        assert!(grant.is_sensitive());
+        let headers = HeaderMap::from_iter([(SELVEDGE_GRANT, grant)]);
+        assert_eq!(word(access.admit(&asked("/y", &headers))), "let in");
+        let late = Asked { wall_s: NOW_S + 60, ..asked("/y", &headers) };
+        assert_eq!(word(access.admit(&late)), "token-missing");
+        assert_eq!(word(access.admit(&asked("/../y", &headers))), "token-missing");
+        let other = self::access("signed_name = \"t\"");
+        assert_eq!(word(other.admit(&asked("/y", &headers))), "let in", "the same site");
+    }
+
+    #[test]
+    fn what_needs_no_token_needs_no_grant() {
+        let access = access("signed_paths = [\"/live/\"]");
+        assert_eq!(access.grant("/open", NOW_S), None);
+        assert!(access.grant("/live/x", NOW_S).is_some());
+        let headers = HeaderMap::new();
+        assert_eq!(word(access.admit(&asked("/open", &headers))), "let in");
+        assert_eq!(word(access.admit(&asked("/%6Cive/x", &headers))), "token-missing");
+        assert_eq!(word(access.admit(&asked("/%zz", &headers))), Refusal::Target.word());
+    }
+
+    #[test]
+    fn no_token_is_written_down() {
+        let query = "a=1&selvedge-token=1.a.2&selvedge%2dtoken=3&b";
+        assert_eq!(access("").without_token(query), "a=1&b");
+    }
+
+    fn cookies(lines: &[&str]) -> HeaderMap {
+        let lines = lines.iter().filter_map(|line| HeaderValue::from_str(line).ok());
+        lines.map(|line| (header::COOKIE, line)).collect()
+    }
+
+    #[test]
+    fn the_token_goes_from_the_cookies_and_the_others_stay() {
+        let access = access("");
+        for (before, after) in [
+            (&["a=1; b=2"][..], &["a=1; b=2"][..]),
+            (&["selvedge-token=x"], &[]),
+            (&["a=1;selvedge-token=x ;b=2"], &["a=1; b=2"]),
+            (&["selvedge-token=x", "a=selvedge-token"], &["a=selvedge-token"]),
+            (&["selvedge-token; selvedge-token = y; selvedge-tokens=1"], &["selvedge-tokens=1"]),
+        ] {
+            let mut headers = cookies(before);
+            access.strip(&mut headers);
+            let left: Vec<_> = headers.get_all(header::COOKIE).iter().collect();
+            assert_eq!(left, after, "{before:?}");
+        }
+    }
+
+    const FIELD: &str = ".{0,20}(;? ?selvedge-token=[a-z;=]{0,9}){0,3}.{0,9}";
+
+    proptest! {
+        /// Whatever a client sends as cookies: none by the token's name is left, and no other goes.
+        #[test]
+        fn no_cookie_field_keeps_a_token(line in FIELD) {
+            let Ok(value) = HeaderValue::from_bytes(line.as_bytes()) else { return Ok(()) };
+            let access = access("");
+            let mut headers = HeaderMap::from_iter([(header::COOKIE, value)]);
+            access.strip(&mut headers);
+            let pairs = |text: &[u8]| -> Vec<Vec<u8>> {
+                let pairs = text.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+                let others = pairs.filter(|pair| !pair.is_empty() && !access.is_own(pair));
+                others.map(<[u8]>::to_vec).collect()
+            };
+            let left = headers.get(header::COOKIE).map(HeaderValue::as_bytes).unwrap_or_default();
+            let found = token::find(&access.name, "", str::from_utf8(left).ok());
+            prop_assert_eq!(found, Err(token::Denied::Missing));
+            prop_assert_eq!(pairs(line.as_bytes()), pairs(left));
+        }
+    }
 }

@@ -1,10 +1,10 @@
-//! Which web pages may read a response, by the Fetch standard (CORS protocol): the fields of answers
-//! to clients, and preflights that are answered here.
+//! Which web pages may read a response, by the Fetch standard (CORS protocol): the fields of
+//! answers to clients, and preflights that are answered here.
 //!
 //! A site that says so speaks for its origin: what that says of CORS is replaced, and Origin of a
-//! GET or HEAD goes no further, so one stored answer is the same for all pages. What is stored stays
-//! as the origin sent it. Other methods change something, and may be guarded by Origin: that field,
-//! and preflights for them, are the origin's business.
+//! GET or HEAD goes no further, so one stored answer is the same for all pages. What is stored
+//! stays as the origin sent it. Other methods change something, and may be guarded by Origin: that
+//! field, and preflights for them, are the origin's business.
 
 use crate::access::is_preflight;
 use crate::carries::Carries;
@@ -182,9 +182,8 @@ mod tests {
     use crate::node::tests::plan;
 
     fn cors(keys: &str) -> Arc<Cors> {
-        let site = format!(
-            "[[site]]\nname = \"a\"\nhosts = [\"a.test\"]\norigin = [\"http://127.0.0.1:1\"]\n{keys}"
-        );
+        let base = "name = \"a\"\nhosts = [\"a.test\"]\norigin = [\"http://127.0.0.1:1\"]";
+        let site = format!("[[site]]\n{base}\n{keys}");
         let plan = plan(&site);
         let site = plan.routes.find("a.test").expect("it is there");
         Arc::clone(site.cors.as_ref().expect("it has a rule"))

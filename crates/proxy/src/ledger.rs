@@ -152,8 +152,13 @@ impl Ledger {
         }
     }
 
-    /// Names the site whose counters this request moves.
+    /// Names the site whose counters this request moves. Its tokens are never logged.
     pub(crate) fn at_site(&mut self, site: &Arc<Site>) {
+        if let (Some(access), Some(line)) = (&site.access, &mut self.line)
+            && let Some((path, query)) = line.path.split_once('?')
+        {
+            line.path = format!("{path}?{}", access.without_token(query));
+        }
         self.site = Some(Arc::clone(site));
     }
 

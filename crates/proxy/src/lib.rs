@@ -39,6 +39,7 @@ mod route;
 mod slice_reader;
 mod slices;
 mod transform;
+mod unready;
 mod upgrade;
 mod upstream;
 
@@ -46,6 +47,7 @@ pub use body::Body;
 pub use followed::{Followed, Storage};
 pub use media::{ManifestView, StreamView};
 pub use node::{Handler, Node, Parts, Serving};
-pub use plan::{KeyFault, KeyLoader, Plan, Trust, TrustLoader, Unready};
+pub use plan::{KeyLoader, Plan, Trust, TrustLoader};
 pub use purge::Token;
 pub use resource::Resource;
+pub use unready::{KeyFault, Unready};

@@ -5,11 +5,12 @@ use crate::followed::Followed;
 use crate::media::{StreamView, Streams};
 use crate::names::Names;
 use crate::numbers::Numbers;
-use crate::plan::{Ingredients, KeyLoader, Plan, TrustLoader, Unready};
+use crate::plan::{Ingredients, KeyLoader, Plan, TrustLoader};
 use crate::purge::Token;
 use crate::request;
 use crate::request_id::RequestIds;
 use crate::revision::Applied;
+use crate::unready::Unready;
 use crate::upstream::Hops;
 use arc_swap::ArcSwap;
 use http::{Request, Response};
@@ -255,7 +256,7 @@ impl selvedge_net::Handler for Handler {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::plan::KeyFault;
+    use crate::unready::KeyFault;
     use selvedge_config::Profile;
     use selvedge_media::token::Key;
 

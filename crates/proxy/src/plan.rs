@@ -9,6 +9,7 @@ use crate::health::HealthRules;
 use crate::media;
 use crate::purge::{Guard, Token};
 use crate::route::Routes;
+use crate::unready::{KeyFault, Unready};
 use crate::upstream::{Hop, HopKey, Hops, OriginPolicy, Origins, Tier, Tiered, Upstream};
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
@@ -20,9 +21,8 @@ use selvedge_policy::encodings::Coding;
 use selvedge_policy::{ClientDirectives, QueryRules, SetCookie, SiteRules};
 use selvedge_telemetry::{SiteCounters, Telemetry};
 use std::collections::HashMap;
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -133,53 +133,6 @@ pub type TrustLoader<'a> = dyn Fn(&Path, Trust) -> Result<ClientTls, TlsError> +
 
 /// Gives a key that signs by its name.
 pub type KeyLoader<'a> = dyn Fn(&str) -> Result<token::Key, KeyFault> + 'a;
-
-/// Why a key that signs cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyFault {
-    /// The file, or the key of the configuration that should say where it is.
-    pub file: PathBuf,
-    /// What is wrong with it.
-    pub why: String,
-}
-
-/// Why a configuration cannot be made ready.
-#[derive(Debug)]
-pub enum Unready {
-    /// Certificates to trust cannot be read.
-    Trust(TlsError),
-    /// A key that signs cannot.
-    Key(KeyFault),
-}
-
-impl fmt::Display for Unready {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Trust(error) => error.fmt(f),
-            Self::Key(fault) => fault.fmt(f),
-        }
-    }
-}
-
-impl fmt::Display for KeyFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.file.display(), self.why)
-    }
-}
-
-impl std::error::Error for Unready {}
-
-impl From<TlsError> for Unready {
-    fn from(error: TlsError) -> Self {
-        Self::Trust(error)
-    }
-}
-
-impl From<KeyFault> for Unready {
-    fn from(fault: KeyFault) -> Self {
-        Self::Key(fault)
-    }
-}
 
 /// What a configuration is compiled with.
 pub(crate) struct Ingredients<'a> {

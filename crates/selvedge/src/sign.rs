@@ -1,5 +1,5 @@
-//! `selvedge sign`: signed URLs and cookies, made and checked with the keys that nodes have. It asks
-//! nobody. A key is never printed.
+//! `selvedge sign`: signed URLs and cookies, made and checked with the keys that nodes have. It
+//! asks nobody. A key is never printed.
 
 use crate::client::{Fault, Kind};
 use crate::prepare;
@@ -128,7 +128,7 @@ fn signed(args: &SignArgs, url: &Uri, now_s: u64) -> Result<String, Fault> {
         (Some(span), _) => now_s.saturating_add(span.as_secs()),
         (None, until) => until.unwrap_or(now_s),
     };
-    let prefix = path(args.prefix.as_deref().unwrap_or(url.path()))?;
+    let prefix = path(args.prefix.as_deref().unwrap_or_else(|| url.path()))?;
     let grant =
         Grant { audience: &signer.site, expires_s, path_prefix: &prefix, client: args.client };
     let odd = || Fault::usage(format!("{prefix}: servers could read this path in two ways"));
@@ -150,7 +150,7 @@ fn signed(args: &SignArgs, url: &Uri, now_s: u64) -> Result<String, Fault> {
 fn check(url: &Uri, with: &With, client: Option<IpAddr>, now_s: u64) -> Result<(), Fault> {
     let signer = Signer::of(with, url)?;
     let path = path(url.path())?;
-    let client = client.unwrap_or(Ipv6Addr::UNSPECIFIED.into());
+    let client = client.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
     let shown = Shown { audience: &signer.site, path: &path, client, now_s };
     let found = token::find(&signer.name, url.query().unwrap_or_default(), []);
     match found.and_then(|token| token::verify(&signer.keys, token, &shown)) {

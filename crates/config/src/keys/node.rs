@@ -36,7 +36,8 @@ section! {
         "Country, continent, coordinates and AS number. Read again on SIGHUP; a broken one is \
          refused, and what runs goes on.";
 
-    sign_keys: Option<PathBuf> = Kind::Folder, (none "no site of this node may be `signed`"), Reload,
+    sign_keys: Option<PathBuf> = Kind::Folder,
+        (none "no site of this node may be `signed`"), Reload,
         "Folder of the keys that sign tokens.",
         "A file `NAME.key` for each name in `signed_keys` of a site: one line of 32 to 256 \
          hexadecimal digits, as `selvedge sign new-key` makes it. All nodes that serve the site \

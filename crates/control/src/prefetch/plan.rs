@@ -43,12 +43,14 @@ pub(crate) fn wanted(state: &State, url: &str) -> Result<Wanted, String> {
     let host = normalize_host(host, scheme).map_err(|_| "has no valid host")?.into_owned();
     let path = normalize_path(uri.path()).map_err(|_| "has no valid path")?.into_owned();
     let site = state.owner(host_name(&host)).ok_or("belongs to no site here")?;
-    let rules = query_rules(state, site);
-    let query = rules.apply_to(uri.query()).map(std::borrow::Cow::into_owned);
-    let target = match &query {
+    let mut rules = query_rules(state, site);
+    let target = match rules.apply_to(uri.query()) {
         Some(query) => format!("{path}?{query}"),
         None => path.clone(),
     };
+    // A token is sent, and is in no key.
+    rules.ignore.extend(token_name(state, site));
+    let query = rules.apply_to(uri.query());
     let mut full_key = Vec::new();
     let parts = KeyParts { site, scheme, host: &host, path: &path, query: query.as_deref() };
     parts.bytes(&mut full_key);
@@ -63,6 +65,14 @@ fn query_rules(state: &State, site: &str) -> QueryRules {
         ignore: ignore.filter_map(|it| it.as_str().map(str::to_owned)).collect(),
         sort: document["query_sort"].as_bool().unwrap_or(false),
     }
+}
+
+/// The name of the token in the query, if the site asks for one.
+fn token_name(state: &State, site: &str) -> Option<String> {
+    let (_, document) = state.site(site).and_then(|site| site.current())?;
+    let is_signed = document["signed"].as_str().is_some_and(|signed| signed != "off");
+    let name = document["signed_name"].as_str().unwrap_or("selvedge-token");
+    is_signed.then(|| name.to_owned())
 }
 
 /// The nodes that take part in a job.
@@ -166,6 +176,16 @@ mod tests {
         for url in ["/b", "ftp://www.shop.test/", "http://other.test/", "http://a@www.shop.test/"] {
             assert!(wanted(&state, url).is_err(), "{url}");
         }
+    }
+
+    #[test]
+    fn a_token_is_sent_and_tells_no_urls_apart() {
+        let document = json!({ "hosts": ["a.test"], "signed": "query", "query_sort": true });
+        let state = state(vec![Deed::SitePut { name: "a".into(), document }]);
+        let of = |url| wanted(&state, url).expect("a site");
+        let signed = of("http://a.test/x?selvedge-token=1.a&b=2");
+        assert_eq!(signed.target, "/x?b=2&selvedge-token=1.a");
+        assert_eq!(signed.full_key, of("http://a.test/x?b=2").full_key);
     }
 
     #[test]
