@@ -2,6 +2,7 @@
 //! gets 403, whatever is stored. No origin sees a token, and no key has one.
 
 use crate::client_support::{stderr, stdout};
+use crate::peers::Region;
 use crate::support::{HOST, becomes, site_count};
 use selvedge_tests::node::{Reload, binary};
 use selvedge_tests::tools::curl;
@@ -138,7 +139,13 @@ fn without_a_good_token_nothing_is_given_not_even_a_hit() {
     is_refused(&edge, &query(cut), "token-malformed");
     is_refused(&edge, &query(&format!("{token}&selvedge-token={token}")), "token-malformed");
     is_refused(&edge, &edge.get(HOST, &format!("/vod/a?selvedge-token={token}")), "token-path");
-    for odd in ["/live/../vod/a", "/live/%2e%2e/vod/a", "/live/..%2fvod/a", "/live/%5cvod"] {
+    for odd in [
+        "/live/..;/vod/a",
+        "/live/../vod/a",
+        "/live/%2e%2e/vod/a",
+        "/live/..%2fvod/a",
+        "/live/%5cvod",
+    ] {
         let resp = edge.get(HOST, &format!("{odd}?selvedge-token={token}"));
         is_refused(&edge, &resp, "token-path");
     }
@@ -152,7 +159,7 @@ fn without_a_good_token_nothing_is_given_not_even_a_hit() {
     assert_eq!(client.read("HEAD").expect("an answer").status, 403);
     assert_eq!(client.get(HOST, "/live/a", "").status, 403, "the connection is still good");
     assert_eq!(origin.requests().len(), 1, "nobody else got through");
-    becomes(18, "refusals", || site_count(&edge, "refused"));
+    becomes(19, "refusals", || site_count(&edge, "refused"));
 }
 
 /// Who logs queries logs no tokens.
@@ -328,6 +335,34 @@ fn nodes_vouch_for_each_other_and_nobody_else_can() {
     let again = parent.get(HOST, &format!("/x?selvedge-token={token}"));
     assert!(again.is_hit("parent-1"), "a client's token is good at each: {:?}", again.headers);
     assert_eq!(origin.requests().len(), 1);
+}
+
+/// Edges of one region vouch for what they ask of each other, too.
+#[test]
+fn peers_take_the_word_of_peers() {
+    let origin = Origin::start();
+    origin.on("*", Answer::cacheable("secret", 600));
+    let guarded = || {
+        let site = Site::new("guarded", &["guarded.test"], &[&origin.url()]);
+        site.set("signed", "query").set("signed_keys", vec!["a"])
+    };
+    let region = Region::build(2, |config| {
+        config.set("node", "sign_keys", ".").file("a.key", A).site(guarded())
+    });
+    let signer = Signer::new();
+    let url = ["http://guarded.test/", "--key=a.key", "--site=guarded", "--expires=1h"];
+    let token = token_of(stdout(&signer.run(&url)).trim());
+    for number in 0..20 {
+        for edge in &region.edges {
+            let resp = edge.get("guarded.test", &format!("/{number}?selvedge-token={token}"));
+            assert_eq!(resp.text(), "secret", "{:?}", resp.headers);
+            assert_eq!(edge.get("guarded.test", &format!("/{number}")).status, 403);
+        }
+    }
+    assert_eq!(origin.requests().len(), 20);
+    let asked =
+        |edge: &Node| edge.metrics().sum("selvedge_peer_requests_total", &["site=\"guarded\""]);
+    assert!(region.edges.iter().map(asked).sum::<f64>() >= 20.0);
 }
 
 /// What is fetched for no client any more needs none.

@@ -189,13 +189,16 @@ fn check_authority(authority: &str) -> Result<String, Refusal> {
     Ok(authority.to_ascii_lowercase())
 }
 
-/// Whether a path is what all servers take for the same: no dot segments, no slashes and dots in
-/// percent-encoding, no backslash.
+/// Whether a path is what all servers take for the same: no dot segments, with or without parameters
+/// (RFC 3986 3.3; some servers take those off first), no slashes and dots in percent-encoding, no
+/// backslash.
 pub fn is_plain_path(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
-    let dots = |segment: &str| segment == "." || segment == "..";
+    let dots = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
     path.starts_with('/')
-        && !["%2e", "%2f", "%5c", "%00", "\\"].iter().any(|odd| lower.contains(odd))
+        && !["%2e", "%2f", "%5c", "%00", "/.%3b", "/..%3b", "\\"]
+            .iter()
+            .any(|odd| lower.contains(odd))
         && !path.split('/').any(dots)
         && path.bytes().all(|byte| byte.is_ascii_graphic())
 }
