@@ -70,3 +70,4 @@ mod tour_esi;
 mod upgrade;
 mod validation;
 mod vary;
+mod video;

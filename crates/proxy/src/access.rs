@@ -102,6 +102,15 @@ impl Access {
         verified.map(drop).map_err(Failure::Denied)
     }
 
+    /// The pair of a query that has the token, as it stands there.
+    pub(crate) fn token_of(&self, query: &str) -> Option<Box<str>> {
+        if !self.in_query {
+            return None;
+        }
+        let (name, value) = query::pairs(query).find(|(name, _)| *name == self.name)?;
+        Some(format!("{name}={value}").into())
+    }
+
     /// A query as it may be written down.
     pub(crate) fn without_token<'q>(&self, query: &'q str) -> Cow<'q, str> {
         query::without(query, &[&self.name])

@@ -20,6 +20,7 @@ mod flow;
 mod followed;
 mod health;
 mod ledger;
+mod made;
 mod media;
 mod names;
 mod node;

@@ -48,6 +48,8 @@ pub(crate) struct Ask {
     pub(crate) upgrade: Option<HeaderValue>,
     /// Whoever asks assembles pages itself: another node, or a surrogate that is trusted.
     pub(crate) leaves_esi: bool,
+    /// The token that its query has, as it stands there, where manifests are to carry it on.
+    pub(crate) token: Option<Box<str>>,
     /// What it says of a stream.
     pub(crate) media: media::Words,
 }
@@ -67,11 +69,8 @@ impl Ask {
         let uri = req.uri();
         let path =
             target::normalize_path(uri.path()).map_err(|_| Failure::Refused(Refusal::Target))?;
-        let (words, query) = match &site.media {
-            Some(_) => media::Words::take(uri.query(), carries.cmcd.then_some(req.headers())),
-            None => (media::Words::default(), uri.query().map(Cow::Borrowed)),
-        };
-        let query = words.complete(site.query.apply_to(query.as_deref()));
+        let token = site.access.as_ref().and_then(|access| access.token_of(uri.query()?));
+        let (words, query) = media::Words::of(&site, carries, req);
         let (full_key, path_and_query) =
             key_and_target(&site, arrival.scheme, &host, &path, query.as_deref());
         let path_bytes = path.len();
@@ -120,6 +119,7 @@ impl Ask {
             encodings,
             upgrade,
             leaves_esi,
+            token,
             media: words,
         }))
     }
@@ -182,6 +182,7 @@ impl Ask {
             encodings: Encodings::PLAIN,
             upgrade: None,
             leaves_esi: false,
+            token: None,
             media: media::Words::default(),
             site,
         }))
@@ -215,7 +216,7 @@ impl Ask {
             own.carries.range = true;
         }
         (own.method, own.directives) = (Method::GET, RequestDirectives::default());
-        (own.media, own.arrival.behind) = (media::Words::default(), None);
+        (own.media, own.token, own.arrival.behind) = (media::Words::default(), None, None);
         Ok(ask)
     }
 

@@ -18,6 +18,7 @@ use crate::deliver;
 use crate::esi::{self, Assembled};
 use crate::fetch::{self, Known};
 use crate::ledger::{Ledger, Origin};
+use crate::made::Sheet;
 use crate::media;
 use crate::node::Core;
 use crate::normalize::{self, Ask};
@@ -71,8 +72,8 @@ pub(crate) enum What {
     Part(Box<SliceReader>, HeaderValue),
     /// A fill that still runs.
     Fill(FillReader, Arc<Head>),
-    /// A page that was assembled.
-    Page(Box<esi::Sheet>),
+    /// Bytes that were made here for this client.
+    Page(Box<Sheet>),
     /// The next hop; it is not for sharing.
     Passed(Box<(Response<UpstreamBody>, InFlight)>),
     /// What this node says by itself, without a body.
@@ -187,6 +188,9 @@ async fn live(
     let (now, body) = (visit.now, req.into_body());
     let mut served = answer(core, &ask, body, now, &mut visit.ledger).await?;
     media::note(core, &ask, &served);
+    if media::is_rewritten(&ask, &served) {
+        served = Box::pin(media::rewrite(core, &ask, served, &mut visit.ledger)).await?;
+    }
     if esi::wants(&ask, &served) {
         let assemble = esi::assemble(core, &ask, served, &mut visit.ledger);
         served = match Box::pin(assemble).await? {

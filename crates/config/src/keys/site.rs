@@ -341,6 +341,16 @@ section! {
         "Bytes a second that may be fetched before players ask.",
         "For the site at each node. What is beyond that is left to the players.";
 
+    media_rewrite: Vec<HostPort> = list(&Kind::HostPort, 64), (= []), Reload,
+        "Hosts in manifests that are replaced by the host the client asks.",
+        "Absolute addresses with one of these (`origin.example`, `origin.example:8080`) lead to \
+         this CDN then, with the scheme of the request.";
+
+    media_tokens: bool = Kind::Flag, (= false), Reload,
+        "Whether manifests carry on the token they were asked with.",
+        "With `signed` in the query: the token is put behind the addresses in a manifest that lead \
+         here, so that players send it with all of the stream.";
+
     dns_ttl: Duration = duration("1s", "1d"), (= "30s"), Reload,
         "How long a resolver may keep where clients of this site are sent.",
         "Whole seconds. Shorter ones follow the load and failures of nodes sooner, and cost more \

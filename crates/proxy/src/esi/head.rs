@@ -1,22 +1,17 @@
 //! The head of a page that is assembled: what of the origin's fields still holds of the page that
 //! the client gets.
 
-use super::Sheet;
 use super::assembly::{Assembly, Page};
-use super::outflow::{self, Outflow};
-use crate::body::{Piece, Source};
+use super::outflow::Outflow;
+use crate::body::Source;
 use crate::deliver;
+use crate::made::{self, Made, Sheet};
 use crate::node::Core;
 use crate::normalize::Ask;
 use crate::request::{Served, What};
 use crate::rescue::Failure;
-use bytes::Bytes;
-use foldhash::fast::FixedState;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use selvedge_policy::validate::{self, Precondition};
-use selvedge_policy::{Coding, Qualified, ResponseDirectives, tags};
-use std::collections::VecDeque;
-use std::hash::{BuildHasher, Hasher};
+use selvedge_policy::{Qualified, ResponseDirectives, tags};
 use std::rc::Rc;
 
 /// How long a client may keep a response, by its own words.
@@ -147,9 +142,9 @@ impl Whole {
         assembly: Assembly,
     ) -> Result<Sheet, Failure> {
         let Self { status, mut headers, ttl_s, has_body, .. } = self;
-        let coding = coding(ask, &headers);
+        let coding = made::coding(ask, &headers);
         strip(&mut headers);
-        if varies(ask, &headers) {
+        if made::varies(ask, &headers) {
             deliver::vary_by_encoding(&mut headers);
         }
         let mut out = Outflow::new(Rc::clone(page), assembly);
@@ -158,7 +153,7 @@ impl Whole {
         if !is_all {
             headers.extend(life_fields(page.life.get().and(Life::unknown())));
             if let Some(coding) = coding {
-                set_coding(&mut headers, coding);
+                made::set_coding(&mut headers, coding);
                 out.encode(coding).map_err(|_| Failure::Encode)?;
             }
             let source = match ask.method {
@@ -167,62 +162,10 @@ impl Whole {
             };
             return Ok(Sheet { status, headers, source, ttl_s });
         }
-        let mut pieces = out.into_pieces();
-        let coding = coding.filter(|_| is_worth_encoding(ask, &headers, &pieces));
         headers.extend(life_fields(page.life.get()));
-        if status == StatusCode::OK && page.trace.is_none() {
-            headers.insert(header::ETAG, entity_tag(&pieces, coding));
-        }
-        if let Some(coding) = coding {
-            set_coding(&mut headers, coding);
-            pieces = outflow::encode_all(pieces, coding).await.ok_or(Failure::Encode)?;
-        }
-        Ok(all_of(ask, status, headers, pieces, ttl_s))
+        let has_tag = status == StatusCode::OK && page.trace.is_none();
+        made::sheet(ask, Made { status, headers, pieces: out.into_pieces(), has_tag, ttl_s }).await
     }
-}
-
-/// The answer with a page that is complete.
-fn all_of(
-    ask: &Ask,
-    status: StatusCode,
-    mut headers: HeaderMap,
-    pieces: VecDeque<Bytes>,
-    ttl_s: Option<i64>,
-) -> Sheet {
-    // Its tag is all that is known of the page as it is now.
-    let mut validators = HeaderMap::new();
-    if let Some(etag) = headers.get(header::ETAG) {
-        validators.insert(header::ETAG, etag.clone());
-    }
-    let bytes: usize = pieces.iter().map(Bytes::len).sum();
-    // What changes something was for its origin to refuse, and it did not (RFC 9110 13.2.1).
-    let precondition = match ask.method {
-        Method::GET | Method::HEAD => {
-            validate::precondition(&ask.method, &ask.headers, &validators, status)
-        }
-        _ => Precondition::Proceed,
-    };
-    let (status, headers, source) = match precondition {
-        Precondition::NotModified => {
-            ask.site.counters.here().not_modified.inc();
-            let headers = validate::not_modified_headers(&headers);
-            (StatusCode::NOT_MODIFIED, headers, Source::Empty)
-        }
-        Precondition::Failed => {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-            (StatusCode::PRECONDITION_FAILED, headers, Source::Empty)
-        }
-        Precondition::Proceed => {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
-            let source = match ask.method {
-                Method::HEAD => Source::Empty,
-                _ => Source::parts(pieces.into_iter().map(Piece::Text).collect()),
-            };
-            (status, headers, source)
-        }
-    };
-    Sheet { status, headers, source, ttl_s }
 }
 
 /// Takes away what was true of the page as its origin sent it, and is not of what becomes of it.
@@ -251,55 +194,4 @@ fn strip(headers: &mut HeaderMap) {
 
 fn life_fields(life: Life) -> HeaderMap {
     life.value().map(|value| (header::CACHE_CONTROL, value)).into_iter().collect()
-}
-
-/// Whether the page could have another coding for another client.
-fn varies(ask: &Ask, headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    ask.site.compress.wants(content_type, None)
-}
-
-/// The coding in which this client gets the page. Unlike a stored copy it is made for one answer.
-fn coding(ask: &Ask, headers: &HeaderMap) -> Option<Coding> {
-    let may_change = !ResponseDirectives::parse(headers).no_transform;
-    let mut codings = ask.site.compress.codings.iter().copied();
-    let accepted = codings.find(|coding| ask.encodings.accepts(*coding));
-    accepted.filter(|_| may_change && varies(ask, headers))
-}
-
-/// Whether a page whose length is known is one that the site has compressed.
-fn is_worth_encoding(ask: &Ask, headers: &HeaderMap, pieces: &VecDeque<Bytes>) -> bool {
-    let bytes: usize = pieces.iter().map(Bytes::len).sum();
-    let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    ask.site.compress.wants(content_type, Some(bytes as u64))
-}
-
-fn set_coding(headers: &mut HeaderMap, coding: Coding) {
-    headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.token()));
-}
-
-/// A tag over all bytes of the page, the same wherever it is assembled. Weak for a page that goes
-/// out encoded (RFC 9110 8.8.1).
-fn entity_tag(pieces: &VecDeque<Bytes>, coding: Option<Coding>) -> HeaderValue {
-    const BLOCK_BYTES: usize = 256;
-    let mut hasher = FixedState::default().build_hasher();
-    let (mut bytes, mut block) = (0, Vec::with_capacity(BLOCK_BYTES));
-    // The hash of two pieces is not that of both in one: blocks are the same however they came.
-    for piece in pieces {
-        bytes += piece.len();
-        let mut rest = &piece[..];
-        while !rest.is_empty() {
-            let (now, later) = rest.split_at(rest.len().min(BLOCK_BYTES - block.len()));
-            block.extend_from_slice(now);
-            rest = later;
-            if block.len() == BLOCK_BYTES {
-                hasher.write(&block);
-                block.clear();
-            }
-        }
-    }
-    hasher.write(&block);
-    let weak = if coding.is_some() { "W/" } else { "" };
-    let tag = format!("{weak}\"esi-{:016x}-{bytes:x}\"", hasher.finish());
-    HeaderValue::try_from(tag).expect("hexadecimal digits are valid in a field")
 }

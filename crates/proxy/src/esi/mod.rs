@@ -34,7 +34,7 @@ use crate::request::{self, Served, What};
 use crate::rescue::Failure;
 use assembly::{Assembly, Lineage, Page};
 use head::{Life, Whole};
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use selvedge_esi::{Limits, Template};
 use selvedge_net::RequestBody;
 use selvedge_store::{Head, Keep, Object, Question};
@@ -56,15 +56,6 @@ pub(crate) enum Assembled {
     Page(Served),
     /// There is nothing to assemble in it.
     Plain(Served),
-}
-
-/// An assembled answer.
-pub(crate) struct Sheet {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) source: crate::body::Source,
-    /// Lifetime left of the page, its fragments apart.
-    pub(crate) ttl_s: Option<i64>,
 }
 
 /// Whether this answer is to be assembled for whoever asks.

@@ -120,21 +120,3 @@ impl Outflow {
         }
     }
 }
-
-/// All of a page in a coding; long ones are encoded where no connection waits for it.
-pub(super) async fn encode_all(pieces: VecDeque<Bytes>, coding: Coding) -> Option<VecDeque<Bytes>> {
-    let bytes: usize = pieces.iter().map(Bytes::len).sum();
-    let work = move || -> io::Result<VecDeque<Bytes>> {
-        let mut encoder = Encoder::quick(coding)?;
-        let mut out = Vec::new();
-        for piece in &pieces {
-            out.append(&mut encoder.push(piece)?);
-        }
-        out.append(&mut encoder.finish()?);
-        Ok(VecDeque::from([Bytes::from(out)]))
-    };
-    if bytes <= STEP_BYTES {
-        return work().ok();
-    }
-    tokio::task::spawn_blocking(work).await.ok()?.ok()
-}

@@ -5,6 +5,7 @@
 //! request --- words ---> key without CMCD, directives in one form        (words.rs)
 //! answer ---- read ----> a manifest's facts and tracks are kept          (read.rs, streams.rs)
 //!        `--- rules ---> for how long it holds                           (lifetimes.rs)
+//!        `- rewrite --> its addresses are led here                      (rewrite.rs)
 //! delivered - note ----> who watches what, and what comes next           (note.rs)
 //!                `-----> fetched before a player asks                    (ahead.rs)
 //! ```
@@ -19,6 +20,7 @@ mod export;
 mod lifetimes;
 mod note;
 mod read;
+mod rewrite;
 mod rules;
 mod stream;
 mod streams;
@@ -29,6 +31,7 @@ pub(crate) use export::export;
 pub(crate) use lifetimes::{Seen, hold, is_outdated, rules_for};
 pub(crate) use note::{note, strip_cmcd};
 pub(crate) use read::read;
+pub(crate) use rewrite::{is_rewritten, rewrite};
 pub(crate) use rules::Rules;
 pub use stream::{ManifestView, StreamView};
 pub(crate) use streams::Streams;

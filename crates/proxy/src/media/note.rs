@@ -22,11 +22,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 struct Place {
     stream: Arc<Stream>,
     kind: Kind,
-    /// When it was looked at last what comes after it.
-    looked_ms: AtomicU64,
+    /// When it is looked at again what comes after it.
+    look_ms: AtomicU64,
 }
 
-/// How long that is not looked at again.
+/// For how long that is not looked at again.
 const LOOK_MS: u64 = 10_000;
 
 /// Counts an answer, if it is of a stream, and fetches what comes next.
@@ -41,16 +41,16 @@ pub(crate) fn note(core: &Rc<Core>, ask: &Rc<Ask>, served: &Served) {
     };
     let make = || place_of(core, ask, media, head, served);
     let Some(Some(place)) = head.memo.kept(Keep::Stream, make) else { return };
-    let Place { stream, kind, looked_ms } = place;
+    let Place { stream, kind, look_ms } = place;
     let now_ms = core.node.clock.now_mono_ms();
     let is_error = head.status.is_client_error() || head.status.is_server_error();
     count(core, ask, stream, *kind, Outcome { is_hit, is_error }, now_ms);
     if is_error || !ahead::is_object(*kind) {
         return;
     }
-    let last_ms = looked_ms.load(Relaxed);
-    if ask.carries.range || ask.media.cmcd.is_some() || now_ms.saturating_sub(last_ms) > LOOK_MS {
-        looked_ms.store(now_ms, Relaxed);
+    let is_due = now_ms >= look_ms.load(Relaxed);
+    if ask.carries.range || ask.media.cmcd.is_some() || is_due {
+        look_ms.store(now_ms + LOOK_MS, Relaxed);
         look(core, ask, stream, now_ms);
     }
 }
@@ -104,7 +104,7 @@ fn place_of(core: &Core, ask: &Ask, media: &Rules, head: &Head, served: &Served)
         }
         None => return None,
     };
-    Some(Place { stream, kind: known.kind, looked_ms: AtomicU64::new(0) })
+    Some(Place { stream, kind: known.kind, look_ms: AtomicU64::new(0) })
 }
 
 fn count(core: &Core, ask: &Ask, stream: &Arc<Stream>, kind: Kind, outcome: Outcome, now_ms: u64) {

@@ -1,6 +1,7 @@
 //! What a site says of video.
 
 use super::budget::Budget;
+use super::rewrite::Rewriting;
 use selvedge_config as config;
 use selvedge_media::{HlsForm, Kind, Mode};
 use std::time::Duration;
@@ -15,6 +16,7 @@ pub(crate) struct Rules {
     /// Segments that are fetched ahead.
     pub(super) depth: usize,
     pub(super) budget: Budget,
+    pub(super) rewriting: Option<Rewriting>,
 }
 
 /// What an object is, by all that is known of it.
@@ -49,6 +51,7 @@ impl Rules {
             },
             depth: site.media_prefetch,
             budget: Budget::new(site.media_prefetch_rate.bytes()),
+            rewriting: Rewriting::new(site),
         })
     }
 

@@ -1,6 +1,9 @@
 //! What a request says of a stream: directives of low-latency HLS, which belong to the key in one
 //! form, and what a player tells of itself (CMCD), which does not.
 
+use crate::carries::Carries;
+use crate::plan::Site;
+use http::Request;
 use selvedge_media::{Cmcd, Directives, DirectivesFault, query};
 use std::borrow::Cow;
 
@@ -15,9 +18,28 @@ pub(crate) struct Words {
 }
 
 impl Words {
+    /// Those of a request, and its query as it counts.
+    pub(crate) fn of<'q, B>(
+        site: &Site,
+        carries: Carries,
+        req: &'q Request<B>,
+    ) -> (Self, Option<Cow<'q, str>>) {
+        let query = req.uri().query();
+        if site.media.is_none() {
+            return (Self::default(), site.query.apply_to(query));
+        }
+        let (words, rest) = Self::take(query, carries.cmcd.then_some(req.headers()));
+        let rest = match rest {
+            Some(Cow::Borrowed(rest)) => site.query.apply_to(Some(rest)),
+            rest => site.query.apply_to(rest.as_deref()).map(|it| Cow::Owned(it.into_owned())),
+        };
+        let query = words.complete(rest);
+        (words, query)
+    }
+
     /// Those of a request, and its query without them. `fields` are asked for if the request has
     /// some of CMCD.
-    pub(crate) fn take<'q>(
+    fn take<'q>(
         query: Option<&'q str>,
         fields: Option<&http::HeaderMap>,
     ) -> (Self, Option<Cow<'q, str>>) {
@@ -55,7 +77,7 @@ impl Words {
     }
 
     /// A query with the directives at its end.
-    pub(crate) fn complete<'q>(&self, query: Option<Cow<'q, str>>) -> Option<Cow<'q, str>> {
+    fn complete<'q>(&self, query: Option<Cow<'q, str>>) -> Option<Cow<'q, str>> {
         let Some(directives) = &self.directives else { return query };
         let own = directives.key();
         Some(match query {
