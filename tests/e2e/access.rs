@@ -386,6 +386,30 @@ fn a_refresh_behind_an_answer_needs_no_client() {
     assert!(eventually(|| edge.get(HOST, &target).text() == "two"));
 }
 
+/// What is fetched ahead of a player is fetched for no client, and through all tiers.
+#[test]
+fn segments_are_fetched_ahead_without_a_token() {
+    let origin = Origin::start();
+    let list = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\na.ts\n#EXTINF:4,\nb.ts\n\
+                #EXT-X-ENDLIST\n";
+    let list = Answer::cacheable(list, 600).header("content-type", "application/x-mpegurl");
+    origin.on("/v/list.m3u8", list);
+    for path in ["/v/a.ts", "/v/b.ts"] {
+        origin.on(path, Answer::cacheable("segment", 600).header("content-type", "video/mp2t"));
+    }
+    let parent = Node::parent(&config("parent-1", site(&origin)));
+    let edge = config("edge-1", site(&origin)).set("upstream", "parents", vec![parent.url()]);
+    let edge = Node::edge(&edge.set("upstream", "origin_fallback", false));
+    let token = Signer::new().token("/v/");
+    let get = |name: &str| edge.get(HOST, &format!("/v/{name}?selvedge-token={token}"));
+    assert_eq!(get("list.m3u8").status, 200);
+    assert_eq!(get("a.ts").text(), "segment");
+    assert!(eventually(|| origin.fetches("/v/b.ts") == 1), "the next one is on its way");
+    assert!(eventually(|| get("b.ts").is_hit("edge-1")));
+    assert_eq!(edge.get(HOST, "/v/b.ts").status, 403);
+    assert_eq!((origin.fetches("/v/a.ts"), origin.fetches("/v/b.ts")), (1, 1));
+}
+
 #[test]
 fn purges_and_upgrades_and_redirects_have_their_own_rules() {
     let (origin, edge, signer) = start();

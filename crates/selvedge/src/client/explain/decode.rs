@@ -144,6 +144,12 @@ fn detail(word: &str) -> Option<&'static str> {
         "while-revalidate" => "served stale while a fresh one is fetched behind it",
         "upstream-failed" => "served stale, as the next hop could not be reached",
         "upstream-error" => "served stale, as the next hop answered with an error",
+        "token-missing" => "the site asks for a token, and the URL has none",
+        "token-malformed" => "the token is not whole, or there twice",
+        "token-unknown-key" => "the token was signed with a key that this node does not know",
+        "token-signature" => "the token is for another site or client, or was changed",
+        "token-expired" => "the token is over",
+        "token-path" => "the token is for other paths",
         _ => return None,
     })
 }
