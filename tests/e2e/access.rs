@@ -2,28 +2,24 @@
 //! gets 403, whatever is stored. No origin sees a token, and no key has one.
 
 use crate::client_support::{stderr, stdout};
-use crate::peers::Region;
 use crate::support::{HOST, becomes, site_count};
 use selvedge_tests::node::{Reload, binary};
 use selvedge_tests::tools::curl;
-use selvedge_tests::{
-    Answer, Client, Control, Gate, Node, NodeConfig, Origin, Response, Site, eventually,
-};
-use serde_json::json;
+use selvedge_tests::{Answer, Client, Node, NodeConfig, Origin, Response, Site};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
 /// The secrets of the keys `a` and `b`.
-const A: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+pub(crate) const A: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const B: &str = "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff";
 
 /// A site that asks for tokens signed with the key `a`.
-fn site(origin: &Origin) -> Site {
+pub(crate) fn site(origin: &Origin) -> Site {
     Site::any(&origin.url()).set("signed", "both").set("signed_keys", vec!["a"])
 }
 
 /// A node of this name that has both keys.
-fn config(name: &str, site: Site) -> NodeConfig {
+pub(crate) fn config(name: &str, site: Site) -> NodeConfig {
     let config = NodeConfig::new(name).set("node", "sign_keys", ".").site(site);
     config.file("a.key", A).file("b.key", format!("{B}\n"))
 }
@@ -36,10 +32,10 @@ fn start() -> (Origin, Node, Signer) {
 }
 
 /// Whoever makes tokens, with keys of their own.
-struct Signer(TempDir);
+pub(crate) struct Signer(TempDir);
 
 impl Signer {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         for (name, secret) in [("a.key", A), ("b.key", B), ("c.key", &A.replace('0', "c"))] {
             std::fs::write(folder.path().join(name), secret).expect("a key");
@@ -47,7 +43,7 @@ impl Signer {
         Self(folder)
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         Command::new(binary())
             .current_dir(self.0.path())
             .arg("sign")
@@ -66,19 +62,19 @@ impl Signer {
     }
 
     /// A token of the key `a` for a prefix.
-    fn token(&self, prefix: &str) -> String {
+    pub(crate) fn token(&self, prefix: &str) -> String {
         token_of(&self.signed("a", prefix, &["--expires", "1h"]))
     }
 }
 
-fn token_of(url: &str) -> String {
+pub(crate) fn token_of(url: &str) -> String {
     let (_, token) = url.split_once("selvedge-token=").expect("a token");
     token.to_owned()
 }
 
 /// Asserts that an answer is a refusal for this reason.
 #[track_caller]
-fn is_refused(edge: &Node, resp: &Response, word: &str) {
+pub(crate) fn is_refused(edge: &Node, resp: &Response, word: &str) {
     assert_eq!(resp.status, 403, "{word}: {}", resp.text());
     assert!(resp.joined("cache-status").contains(&format!("detail={word}")), "{:?}", resp.headers);
     assert_eq!(resp.header("cache-control"), Some("no-store"));
@@ -266,148 +262,6 @@ fn a_key_that_cannot_be_used_is_said_at_a_start_and_refused_at_a_reload() {
         }
         assert_eq!(edge.get(HOST, target).status, 200, "what ran goes on");
     }
-}
-
-/// A node takes a site of control over when it has its keys, and not before.
-#[test]
-fn a_site_of_control_without_its_key_is_refused_by_the_node() {
-    let (control, origin) = (Control::start(), Origin::start());
-    let state = tempfile::tempdir().expect("a temporary folder");
-    origin.on("*", Answer::cacheable("here", 600));
-    let config = NodeConfig::new("edge-1").following(&control, state.path());
-    let config = config.set("node", "sign_keys", ".");
-    let edge = Node::edge(&config);
-    let site = |keys: &[&str]| {
-        json!({
-            "hosts": [HOST], "origin": [origin.url()], "signed": "query", "signed_keys": keys,
-        })
-    };
-    let open = json!({ "hosts": [HOST], "origin": [origin.url()] });
-    control.await_ack("edge-1", control.put_site("any", &open));
-    assert_eq!(edge.get(HOST, "/x").status, 200);
-    control.put_site("any", &site(&["a"]));
-    assert!(eventually(|| edge.stderr().all().iter().any(|line| line.contains("a.key"))));
-    assert_eq!(edge.get(HOST, "/x").status, 200, "what it served goes on");
-    std::fs::write(edge.folder().join("a.key"), A).expect("written");
-    control.await_ack("edge-1", control.put_site("any", &site(&["a"])));
-    assert!(eventually(|| edge.get(HOST, "/x").status == 403));
-    let token = Signer::new().token("/");
-    assert_eq!(edge.get(HOST, &format!("/x?selvedge-token={token}")).status, 200);
-    std::fs::remove_file(edge.folder().join("a.key")).expect("removed");
-    match edge.reload(&config) {
-        Reload::Refused(line) => assert!(line.contains("a.key"), "{line}"),
-        Reload::Applied => panic!("it was taken without the key"),
-    }
-    assert_eq!(edge.get(HOST, &format!("/x?selvedge-token={token}")).status, 200);
-    drop(edge);
-    // It knows the site by what it kept, and has no key for it: the site waits, the node does not.
-    let again = Node::edge(&config);
-    assert_eq!(again.get(HOST, "/x").status, 421);
-    assert!(again.stderr().wait(0, |line| line.contains("a site is not served")).is_some());
-}
-
-/// Each tier checks; what nodes ask of each other they sign themselves.
-#[test]
-fn nodes_vouch_for_each_other_and_nobody_else_can() {
-    let origin = Origin::start();
-    origin.on("*", Answer::cacheable("secret", 600));
-    let parent = Node::parent(&config("parent-1", site(&origin)));
-    let edge = config("edge-1", site(&origin)).set("upstream", "parents", vec![parent.url()]);
-    let edge = Node::edge(&edge.set("upstream", "origin_fallback", false));
-    let token = Signer::new().token("/");
-    let through = edge.get(HOST, &format!("/x?selvedge-token={token}"));
-    assert_eq!(through.text(), "secret", "{:?}", through.headers);
-    assert!(through.joined("cache-status").contains("parent-1"), "{:?}", through.headers);
-    let seen = origin.last("/x");
-    assert_eq!(seen.target, "/x");
-    assert_eq!(seen.header("selvedge-grant"), None);
-    let told = seen.all("cdn-loop").collect::<Vec<_>>().join(", ");
-    is_refused(&parent, &parent.get(HOST, "/x"), "token-missing");
-    for forged in [
-        format!("CDN-Loop: {}\r\n", told.replace("-1", "-9")),
-        "Selvedge-Grant: 1.a.9999999999.Lw.n.AAAA\r\n".to_owned(),
-        "Selvedge-Grant: yes\r\n".to_owned(),
-    ] {
-        for node in [&parent, &edge] {
-            assert_eq!(node.get_with(HOST, "/x", &forged).status, 403, "{forged}");
-        }
-    }
-    let again = parent.get(HOST, &format!("/x?selvedge-token={token}"));
-    assert!(again.is_hit("parent-1"), "a client's token is good at each: {:?}", again.headers);
-    assert_eq!(origin.requests().len(), 1);
-}
-
-/// Edges of one region vouch for what they ask of each other, too.
-#[test]
-fn peers_take_the_word_of_peers() {
-    let origin = Origin::start();
-    origin.on("*", Answer::cacheable("secret", 600));
-    let guarded = || {
-        let site = Site::new("guarded", &["guarded.test"], &[&origin.url()]);
-        site.set("signed", "query").set("signed_keys", vec!["a"])
-    };
-    let region = Region::build(2, |config| {
-        config.set("node", "sign_keys", ".").file("a.key", A).site(guarded())
-    });
-    let signer = Signer::new();
-    let url = ["http://guarded.test/", "--key=a.key", "--site=guarded", "--expires=1h"];
-    let token = token_of(stdout(&signer.run(&url)).trim());
-    for number in 0..20 {
-        for edge in &region.edges {
-            let resp = edge.get("guarded.test", &format!("/{number}?selvedge-token={token}"));
-            assert_eq!(resp.text(), "secret", "{:?}", resp.headers);
-            assert_eq!(edge.get("guarded.test", &format!("/{number}")).status, 403);
-        }
-    }
-    assert_eq!(origin.requests().len(), 20);
-    let asked =
-        |edge: &Node| edge.metrics().sum("selvedge_peer_requests_total", &["site=\"guarded\""]);
-    assert!(region.edges.iter().map(asked).sum::<f64>() >= 20.0);
-}
-
-/// What is fetched for no client any more needs none.
-#[test]
-fn a_refresh_behind_an_answer_needs_no_client() {
-    let origin = Origin::start();
-    let stale = "max-age=0, stale-while-revalidate=600";
-    let (gate, answer) = (Gate::shut(), |body: &str| Answer::new(200).body(body));
-    let first = answer("one").header("cache-control", stale);
-    let second = answer("two").header("cache-control", "max-age=600").gate(&gate);
-    origin.on_each("/x", vec![first, second]);
-    let parent = Node::parent(&config("parent-1", site(&origin)));
-    let edge = config("edge-1", site(&origin)).set("upstream", "parents", vec![parent.url()]);
-    let edge = Node::edge(&edge.set("upstream", "origin_fallback", false));
-    let token = Signer::new().token("/");
-    let target = format!("/x?selvedge-token={token}");
-    assert_eq!(edge.get(HOST, &target).text(), "one");
-    assert_eq!(edge.get(HOST, &target).text(), "one", "stale, and a fresh one is on its way");
-    assert_eq!(edge.get(HOST, "/x").status, 403);
-    gate.open();
-    assert!(eventually(|| edge.get(HOST, &target).text() == "two"));
-}
-
-/// What is fetched ahead of a player is fetched for no client, and through all tiers.
-#[test]
-fn segments_are_fetched_ahead_without_a_token() {
-    let origin = Origin::start();
-    let list = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\na.ts\n#EXTINF:4,\nb.ts\n\
-                #EXT-X-ENDLIST\n";
-    let list = Answer::cacheable(list, 600).header("content-type", "application/x-mpegurl");
-    origin.on("/v/list.m3u8", list);
-    for path in ["/v/a.ts", "/v/b.ts"] {
-        origin.on(path, Answer::cacheable("segment", 600).header("content-type", "video/mp2t"));
-    }
-    let parent = Node::parent(&config("parent-1", site(&origin)));
-    let edge = config("edge-1", site(&origin)).set("upstream", "parents", vec![parent.url()]);
-    let edge = Node::edge(&edge.set("upstream", "origin_fallback", false));
-    let token = Signer::new().token("/v/");
-    let get = |name: &str| edge.get(HOST, &format!("/v/{name}?selvedge-token={token}"));
-    assert_eq!(get("list.m3u8").status, 200);
-    assert_eq!(get("a.ts").text(), "segment");
-    assert!(eventually(|| origin.fetches("/v/b.ts") == 1), "the next one is on its way");
-    assert!(eventually(|| get("b.ts").is_hit("edge-1")));
-    assert_eq!(edge.get(HOST, "/v/b.ts").status, 403);
-    assert_eq!((origin.fetches("/v/a.ts"), origin.fetches("/v/b.ts")), (1, 1));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! what the node counted, so that a right answer for a wrong reason fails.
 
 mod access;
+mod access_nodes;
 mod caching;
 mod cdn;
 mod client;

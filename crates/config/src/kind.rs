@@ -77,14 +77,8 @@ impl Kind {
                 "a media type in lower case, such as \"text/html\", or \"text/*\" for all of them"
             }
             Self::Word => "a word of at most 32 letters, digits, \"-\" and \"_\"",
-            Self::PathPrefix => {
-                "a path without a query, or with \"/\" at its end all that is below, such as \
-                 \"/live/\""
-            }
-            Self::WebOrigin => {
-                "an origin as browsers send it, such as \"https://player.example\", or \"*\" for \
-                 any"
-            }
+            Self::PathPrefix => "a path such as \"/a.mp4\", or \"/live/\" for all that is below",
+            Self::WebOrigin => "an origin such as \"https://player.example\", or \"*\" for any",
             Self::LogTarget => {
                 "\"stdout\", \"stderr\", \"off\", or the path of a file with a \"/\" in it"
             }

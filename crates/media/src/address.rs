@@ -189,9 +189,9 @@ fn check_authority(authority: &str) -> Result<String, Refusal> {
     Ok(authority.to_ascii_lowercase())
 }
 
-/// Whether a path is what all servers take for the same: no dot segments, with or without parameters
-/// (RFC 3986 3.3; some servers take those off first), no slashes and dots in percent-encoding, no
-/// backslash.
+/// Whether a path is what all servers take for the same: no dot segments, with or without
+/// parameters (RFC 3986 3.3; some servers take those off first), no slashes and dots in
+/// percent-encoding, no backslash.
 pub fn is_plain_path(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
     let dots = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
