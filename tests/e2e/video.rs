@@ -2,7 +2,8 @@
 //! live edge, what is fetched ahead, manifests that are rewritten or cannot be read.
 
 use crate::support::{HOST, becomes, edge_with, site_count};
-use selvedge_tests::{Answer, Node, Origin, Response};
+use selvedge_tests::answer::Step;
+use selvedge_tests::{Answer, Client, Gate, Node, Origin, Response};
 use serde_json::{Value, json};
 
 const HLS: &str = "application/vnd.apple.mpegurl";
@@ -307,4 +308,51 @@ fn what_cannot_be_read_goes_on_as_it_came() {
     }
     assert_eq!(site_count(&edge, "media_unread"), 6, "all but the one with dots");
     assert_eq!(site_count(&edge, "media_prefetches"), 0);
+}
+
+/// Parts of low-latency video that are ranges of one growing segment.
+#[test]
+fn a_range_of_a_growing_body_is_exact_as_soon_as_it_is_there() {
+    let (origin, edge) = edge_with(|site| site);
+    let (half, end) = (Gate::shut(), Gate::shut());
+    let chunk = |text: &str| Step::Send(format!("{:x}\r\n{text}\r\n", text.len()).into());
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: video/iso.segment\r\nCache-Control: max-age=60\r\n\
+                Transfer-Encoding: chunked\r\n\r\n";
+    let steps = vec![
+        Step::Send(head.into()),
+        chunk("0123456789"),
+        Step::Wait(half.clone()),
+        chunk("abcdefghij"),
+        Step::Wait(end.clone()),
+        Step::Send(b"0\r\n\r\n".into()),
+    ];
+    origin.on("/l/1.m4s", Answer::steps(steps));
+    let mut first = Client::http(edge.http());
+    first.send(&format!("GET /l/1.m4s HTTP/1.1\r\nHost: {HOST}\r\n\r\n"));
+    let range = |of: &str| edge.get_with(HOST, "/l/1.m4s", &format!("Range: bytes={of}\r\n"));
+    becomes(1, "fills", || site_count(&edge, "fills"));
+    let is_there = range("2-5");
+    let place = |answer: &Response| answer.header("content-range").map(str::to_owned);
+    assert_eq!((is_there.status, is_there.text().as_str()), (206, "2345"));
+    assert_eq!(place(&is_there).as_deref(), Some("bytes 2-5/*"));
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| range("8-13"));
+        becomes(2, "ranges", || site_count(&edge, "ranges"));
+        half.open();
+        let came = waits.join().expect("an answer");
+        assert_eq!((came.status, came.text().as_str()), (206, "89abcd"));
+        let (rest, beyond) = (scope.spawn(|| range("15-")), scope.spawn(|| range("50-60")));
+        let all = scope.spawn(|| range("18-9007199254740991"));
+        becomes(5, "ranges", || site_count(&edge, "ranges"));
+        end.open();
+        let rest = rest.join().expect("an answer");
+        assert_eq!((rest.status, rest.text().as_str()), (206, "fghij"));
+        assert_eq!(place(&rest).as_deref(), Some("bytes 15-19/20"));
+        assert_eq!(beyond.join().expect("an answer").status, 416);
+        let all = all.join().expect("an answer");
+        assert_eq!((all.status, all.text().as_str()), (206, "ij"));
+        assert_eq!(place(&all).as_deref(), Some("bytes 18-9007199254740991/*"));
+    });
+    assert_eq!(first.read("GET").expect("the whole").text(), "0123456789abcdefghij");
+    assert_eq!(origin.fetches("/l/1.m4s"), 1);
 }

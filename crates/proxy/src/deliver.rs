@@ -541,7 +541,7 @@ fn random_boundary() -> u128 {
 }
 
 /// The fields of every answer made from a response that may be shared.
-fn add_shared(ask: &Ask, head: &Head, age_s: u32, headers: &mut HeaderMap) {
+pub(crate) fn add_shared(ask: &Ask, head: &Head, age_s: u32, headers: &mut HeaderMap) {
     headers.insert(header::AGE, HeaderValue::from(age_s));
     if varies_by_encoding(ask, head) {
         vary_by_encoding(headers);

@@ -18,6 +18,7 @@ mod fetch;
 mod fill;
 mod flow;
 mod followed;
+mod growing;
 mod health;
 mod ledger;
 mod made;

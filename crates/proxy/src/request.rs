@@ -17,6 +17,7 @@ use crate::cors;
 use crate::deliver;
 use crate::esi::{self, Assembled};
 use crate::fetch::{self, Known};
+use crate::growing;
 use crate::ledger::{Ledger, Origin};
 use crate::made::Sheet;
 use crate::media;
@@ -188,6 +189,9 @@ async fn live(
     let (now, body) = (visit.now, req.into_body());
     let mut served = answer(core, &ask, body, now, &mut visit.ledger).await?;
     media::note(core, &ask, &served);
+    if ask.carries.range {
+        served = Box::pin(growing::settle(core, &ask, served, &mut visit.ledger)).await?;
+    }
     if media::is_rewritten(&ask, &served) {
         served = Box::pin(media::rewrite(core, &ask, served, &mut visit.ledger)).await?;
     }
