@@ -1,6 +1,6 @@
 //! The tour of pages of parts: the demo's, with curl, and the verb that shows what a page comes to.
 
-use crate::tour_dns::Demo;
+use selvedge_tests::demo::Demo;
 use selvedge_tests::node::binary;
 use selvedge_tests::tools::{Output, curl, run};
 use std::fs;

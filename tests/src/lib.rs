@@ -12,6 +12,7 @@ pub mod config;
 pub mod control;
 pub mod crash;
 pub mod crowd;
+pub mod demo;
 pub mod dns;
 pub mod h2;
 pub mod log;
