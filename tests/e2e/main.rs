@@ -68,6 +68,7 @@ mod tls;
 mod tour;
 mod tour_dns;
 mod tour_esi;
+mod tour_video;
 mod upgrade;
 mod validation;
 mod vary;

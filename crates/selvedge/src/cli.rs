@@ -210,4 +210,8 @@ pub(crate) struct DemoArgs {
     /// Show the access log of both caches
     #[arg(long)]
     pub(crate) log: bool,
+    /// A folder in which npm has installed players for the page /player: hls.js, dashjs or
+    /// shaka-player
+    #[arg(long, value_name = "DIR")]
+    pub(crate) players: Option<PathBuf>,
 }

@@ -36,6 +36,8 @@ pub(crate) const FOR_TESTS: &[Package] = &[
     package("zonemaster-cli", "zonemaster-cli"),
     package("iproute2", "ip"),
     package("faketime", "faketime"),
+    package("ffmpeg", "ffmpeg"),
+    package("chromium", "chromium"),
 ];
 
 /// What the benchmarks need.

@@ -1,5 +1,6 @@
 //! `selvedge demo`: a whole CDN on loopback, without root: a sample origin, control, a parent,
-//! edges in three regions, and a DNS server that sends clients to them.
+//! edges in three regions, and a DNS server that sends clients to them. ffmpeg, if it is there,
+//! makes video for it.
 //!
 //! All but the origin are child processes of this one, started with configuration files like any
 //! other; the sites are added with the verbs that an operator uses. What the demo shows is what
@@ -11,6 +12,7 @@ mod pages;
 mod part;
 mod places;
 mod tour;
+mod video;
 
 use crate::cli::DemoArgs;
 use crate::problem::Problem;
@@ -20,6 +22,7 @@ use part::{Need, Part, Verbs};
 use places::Ports;
 use std::path::Path;
 use std::time::Duration;
+use video::{Libraries, Studio, Video};
 
 /// How often the demo looks for parts that ended.
 const WATCH: Duration = Duration::from_millis(200);
@@ -37,7 +40,12 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Problem> {
         .tempdir()
         .map_err(system("cannot make a folder for the demo"))?;
     process::raise_file_limit();
-    let origin = origin::start(places::free(9000))?;
+    let libraries = args.players.as_deref().map(|folder| {
+        Libraries::read(folder).map_err(|error| Problem::Read(folder.to_owned(), error))
+    });
+    let libraries = libraries.transpose()?.unwrap_or_default();
+    let video = Video::new(libraries.clone())?;
+    let origin = origin::start(places::free(9000), video.clone())?;
     let ports = Ports::find(origin.address());
     let access = if args.log { Access::Shown } else { Access::Hidden };
     files::write(folder.path(), &ports, access)
@@ -45,9 +53,13 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Problem> {
     let mut parts = start(folder.path(), &ports)?;
     let is_spare = |part: &&Part| part.is_spare();
     let pids: Vec<u32> = parts.iter().filter(is_spare).map(Part::pid).collect();
-    process::print(&tour::text(&ports, folder.path(), &pids));
-    let ended = runtime.block_on(watch(&mut signals, &mut parts));
+    let mut studio = Studio::open(video, ports.origin, folder.path())
+        .map_err(system("cannot make a folder for the clip"))?;
+    let player = tour::player(&ports, studio.has_ffmpeg(), &libraries);
+    process::print(&tour::text(&ports, folder.path(), &pids, &player));
+    let ended = runtime.block_on(watch(&mut signals, &mut parts, &mut studio));
     process::say("stopping");
+    drop(studio);
     end(&mut parts);
     origin.stop();
     ended
@@ -76,7 +88,11 @@ fn start(files: &Path, ports: &Ports) -> Result<Vec<Part>, Problem> {
 }
 
 /// Waits for Ctrl-C, or for a part that ends by itself and must not.
-async fn watch(signals: &mut Signals, parts: &mut [Part]) -> Result<(), Problem> {
+async fn watch(
+    signals: &mut Signals,
+    parts: &mut [Part],
+    studio: &mut Studio,
+) -> Result<(), Problem> {
     loop {
         tokio::select! {
             wish = signals.next() => {
@@ -84,7 +100,10 @@ async fn watch(signals: &mut Signals, parts: &mut [Part]) -> Result<(), Problem>
                     return Ok(());
                 }
             }
-            () = tokio::time::sleep(WATCH) => parts.iter_mut().try_for_each(Part::look)?,
+            () = tokio::time::sleep(WATCH) => {
+                studio.look();
+                parts.iter_mut().try_for_each(Part::look)?;
+            }
         }
     }
 }

@@ -1,8 +1,9 @@
-//! The sample origin: a server that answers what `pages.rs` says, and counts.
+//! The sample origin: a server that answers what `pages.rs` and `video/` say, and counts.
 
 use super::pages;
+use super::video::{Gallery, Video};
 use crate::problem::Problem;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use selvedge_net::{Connection, Handler, OutgoingBody, RequestBody, Running, Server, Settings};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -17,10 +18,10 @@ const PATHS_MAX: usize = 1000;
 pub(super) struct Origin(Running);
 
 /// Starts the origin.
-pub(super) fn start(address: SocketAddr) -> Result<Origin, Problem> {
+pub(super) fn start(address: SocketAddr, video: Video) -> Result<Origin, Problem> {
     let settings =
         Settings { name: "origin".to_owned(), http: vec![address], ..Settings::default() };
-    Ok(Origin(Server::bind(settings)?.run(|_| Samples::default())?))
+    Ok(Origin(Server::bind(settings)?.run(move |_| Samples::new(video.clone()))?))
 }
 
 impl Origin {
@@ -37,14 +38,20 @@ impl Origin {
     }
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Samples {
     counts: Rc<RefCell<HashMap<String, u64>>>,
     /// Whether it answers nothing but that it is out of order.
     stopped: Rc<Cell<bool>>,
+    gallery: Gallery,
 }
 
 impl Samples {
+    fn new(video: Video) -> Self {
+        let gallery = Gallery::new(video);
+        Self { counts: Rc::default(), stopped: Rc::default(), gallery }
+    }
+
     fn count(&self, path: &str) -> u64 {
         let mut counts = self.counts.borrow_mut();
         if counts.len() >= PATHS_MAX && !counts.contains_key(path) {
@@ -59,24 +66,32 @@ impl Samples {
 impl Handler for Samples {
     type Body = OutgoingBody;
 
-    fn handle(
+    async fn handle(
         &self,
         req: Box<Request<RequestBody>>,
         _connection: Rc<Connection>,
-    ) -> impl Future<Output = Response<OutgoingBody>> {
+    ) -> Response<OutgoingBody> {
+        // Encoders go on while it is out of order.
+        let req = match self.gallery.take(req).await {
+            Ok(taken) => return taken,
+            Err(req) => req,
+        };
         let path = req.uri().path();
-        if req.method() == http::Method::POST && matches!(path, "/stop" | "/go") {
+        if req.method() == Method::POST && matches!(path, "/stop" | "/go") {
             self.stopped.set(path == "/stop");
         }
-        let answer = match self.stopped.get() && path != "/stop" {
-            true => pages::out_of_order(),
-            false => pages::answer(req.method(), path, req.headers(), self.count(path)),
+        let is_head = req.method() == Method::HEAD;
+        let is_read = is_head || req.method() == Method::GET;
+        let video = self.gallery.answer(path).filter(|_| is_read);
+        let answer = match video {
+            _ if self.stopped.get() && path != "/stop" => pages::out_of_order(),
+            Some(video) => {
+                return if is_head { video.map(|_| OutgoingBody::empty()) } else { video };
+            }
+            None => pages::answer(req.method(), path, req.headers(), self.count(path)),
         };
-        let is_head = req.method() == http::Method::HEAD;
-        async move {
-            answer
-                .into_response()
-                .map(|body| if is_head { OutgoingBody::empty() } else { OutgoingBody::full(body) })
-        }
+        answer
+            .into_response()
+            .map(|body| if is_head { OutgoingBody::empty() } else { OutgoingBody::full(body) })
     }
 }

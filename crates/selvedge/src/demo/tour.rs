@@ -1,11 +1,35 @@
 //! What the demo prints when it runs: where everything is, and what to try.
 
 use super::places::{Ports, REGIONS};
+use super::video::{Libraries, NAMES};
 use std::path::Path;
 
-/// All of it; `pids` are those of the spare edges.
-pub(super) fn text(ports: &Ports, folder: &Path, pids: &[u32]) -> String {
-    format!("{}{}{}", places(ports, folder), caches(ports, folder), names(ports, folder, pids))
+/// All of it; `pids` are those of the spare edges, `player` what [`player`] says.
+pub(super) fn text(ports: &Ports, folder: &Path, pids: &[u32], player: &str) -> String {
+    let (places, caches) = (places(ports, folder), caches(ports, folder));
+    format!("{places}{caches}{player}{}", names(ports, folder, pids))
+}
+
+/// Where video is, and what is missing for it.
+pub(super) fn player(ports: &Ports, has_ffmpeg: bool, libraries: &Libraries) -> String {
+    if !has_ffmpeg {
+        return "Video: ffmpeg is not here: install it (apt-get install ffmpeg)\n\n".to_owned();
+    }
+    let edge = ports.edge;
+    let players = match libraries.names() {
+        none if none.is_empty() => format!(
+            "what the browser plays by itself; for more, in a folder of your own:\n\
+             \x20   npm install --prefix DIR {NAMES} && selvedge demo --players DIR"
+        ),
+        names => names,
+    };
+    format!(
+        "Video, as HLS and DASH: a live channel, and a clip as soon as it says that it is ready:\n\n\
+         \x20 http://{edge}/player    # with {players}\n\
+         \x20 curl -s http://{edge}/live/media_0.m3u8    # again: it has moved\n\
+         \x20 curl -si http://{edge}/video/0-00007.m4s -o /dev/null -D -    # a segment, kept\n\
+         \x20 ffplay http://{edge}/live/master.m3u8\n\n"
+    )
 }
 
 fn places(ports: &Ports, folder: &Path) -> String {
