@@ -20,6 +20,7 @@ pub mod message;
 pub mod metrics;
 pub mod node;
 pub mod origin;
+pub mod players;
 pub mod response;
 mod serving;
 pub mod tls;

@@ -18,6 +18,7 @@ use clap::Args;
 
 use crate::failure::Failure;
 use crate::node::{Build, Node, build, target, text};
+use crate::npm;
 use crate::packages::{FOR_TESTS, ensure};
 use crate::process::{Server, Settings, Task, fresh_folder};
 use crate::ready::free_port;
@@ -83,23 +84,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 
 /// Installs the pinned package and gives its folder.
 fn install() -> Result<PathBuf, Failure> {
-    let folder = target().join("conformance").join("package");
-    let package = folder.join("node_modules").join("http-cache-tests");
-    let lock = fs::read_to_string(Path::new(FOLDER).join("package-lock.json"))?;
-    let stamp = folder.join("installed");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == lock) {
-        return Ok(package.canonicalize()?);
-    }
-    fresh_folder(&folder)?;
-    for name in ["package.json", "package-lock.json"] {
-        fs::copy(Path::new(FOLDER).join(name), folder.join(name))?;
-    }
-    say("installing http-cache-tests from npm");
-    let arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
-    let limit = Duration::from_secs(300);
-    Task::new("npm", &arguments).folder(&folder).limit(limit).output()?;
-    fs::write(&stamp, lock)?;
-    Ok(package.canonicalize()?)
+    let modules = npm::install(Path::new(FOLDER), &target().join("conformance").join("package"))?;
+    Ok(modules.join("http-cache-tests"))
 }
 
 fn list(package: &Path) -> Result<Vec<Test>, Failure> {

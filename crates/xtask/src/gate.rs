@@ -8,7 +8,7 @@ use crate::api;
 use crate::failure::Failure;
 use crate::node::{Build, cargo};
 use crate::process::Task;
-use crate::{conformance, fuzz, node, packages, say, tidy};
+use crate::{conformance, fuzz, node, packages, players, say, tidy};
 
 struct Step {
     name: &'static str,
@@ -25,6 +25,7 @@ const STEPS: &[Step] = &[
     Step { name: "api", run: || api::run(&api::Options::default()) },
     Step { name: "conformance", run: || conformance::run(&conformance::Options::default()) },
     Step { name: "conformance, two tiers", run: || conformance::run(&conformance::two_tiers()) },
+    Step { name: "players", run: || players::run(&players::Options::short()) },
 ];
 
 /// Runs all steps.

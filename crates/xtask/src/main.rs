@@ -13,7 +13,9 @@ mod fuzz;
 mod gate;
 mod generated;
 mod node;
+mod npm;
 mod packages;
+mod players;
 mod process;
 mod ready;
 mod reloads;
@@ -57,6 +59,11 @@ enum Command {
     /// Prints the seed; the same seed makes the same requests, kills and damage. Exit code 1 and
     /// the URL when an answer was wrong.
     Crash(crash::Options),
+    /// Have ffmpeg, hls.js, dash.js and Shaka play the demo's video through edge and parent.
+    ///
+    /// Prints a line for each. Exit code 1 when one stalled, complained or got other bytes than the
+    /// origin has.
+    Players(players::Options),
     /// Reload a DNS server a thousand times under load, and lose no query.
     Reloads(reloads::Options),
     /// Fuzz what reads foreign bytes: packets, zone files, maps. Needs a nightly toolchain.
@@ -79,6 +86,7 @@ fn main() -> ExitCode {
             Command::Conformance(options) => conformance::run(&options),
             Command::Api(options) => api::run(&options),
             Command::Crash(options) => crash::run(&options),
+            Command::Players(options) => players::run(&options),
             Command::Reloads(options) => reloads::run(&options),
             Command::Fuzz(options) => fuzz::run(&options),
             Command::Bench(options) => bench::run(&options),
