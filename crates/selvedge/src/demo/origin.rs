@@ -82,7 +82,8 @@ impl Handler for Samples {
         }
         let is_head = req.method() == Method::HEAD;
         let is_read = is_head || req.method() == Method::GET;
-        let video = self.gallery.answer(path).filter(|_| is_read);
+        let query = req.uri().query().unwrap_or_default();
+        let video = self.gallery.answer(path, query).await.filter(|_| is_read);
         let answer = match video {
             _ if self.stopped.get() && path != "/stop" => pages::out_of_order(),
             Some(video) => {

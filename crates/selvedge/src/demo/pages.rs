@@ -246,7 +246,8 @@ fn front_page(request: &HeaderMap) -> Bytes {
         "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>{host}</title>\n\
          <link rel=\"stylesheet\" href=\"/style.css\">\n<h1>{host}</h1>\n\
          <p>A sample site, pulled through an edge and a parent. Look at the response's \
-         Cache-Status and Age. There is <a href=\"/player\">video</a> as well.</p>\n<ul>\n{rows}</ul></html>\n"
+         Cache-Status and Age. There is \
+         <a href=\"/player\">video</a> as well.</p>\n<ul>\n{rows}</ul></html>\n"
     ))
 }
 

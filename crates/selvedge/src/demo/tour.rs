@@ -24,7 +24,8 @@ pub(super) fn player(ports: &Ports, has_ffmpeg: bool, libraries: &Libraries) -> 
         names => names,
     };
     format!(
-        "Video, as HLS and DASH: a live channel, and a clip as soon as it says that it is ready:\n\n\
+        "Video, as HLS and DASH: a live channel, and a clip as soon as it says that it is \
+         ready:\n\n\
          \x20 http://{edge}/player    # with {players}\n\
          \x20 curl -s http://{edge}/live/media_0.m3u8    # again: it has moved\n\
          \x20 curl -si http://{edge}/video/0-00007.m4s -o /dev/null -D -    # a segment, kept\n\

@@ -118,9 +118,11 @@ impl Drop for Encoder {
     }
 }
 
-/// The clip: a minute, made as fast as one core can.
-const CLIP: &str = "-f lavfi -i testsrc=size=640x360:rate=25:duration=60 \
-     -f lavfi -i sine=frequency=220:beep_factor=4:sample_rate=48000:duration=60 -threads 1";
+/// The clip: a good minute, made as fast as one core can. The sound ends a little before the
+/// picture, or it would have a segment more, in which players wait for a picture that never comes.
+const CLIP: &str = "-f lavfi -i testsrc=size=640x360:rate=25:duration=64 \
+     -f lavfi -i sine=frequency=220:beep_factor=4:sample_rate=48000:duration=63.9 \
+     -threads 1";
 
 /// The channel: as fast as it is seen.
 const CHANNEL: &str = "-re -f lavfi -i testsrc2=size=640x360:rate=25 \

@@ -5,10 +5,13 @@
 //!   ffmpeg --PUT, chunk after chunk--> /ingest/SECRET/live/...  (origin)  /live/...  --> the CDN
 //!   ffmpeg --files-------------------> read when it has ended   (origin)  /video/... --> the CDN
 //! ```
-//! The origin gives a segment of the channel out while the encoder is still writing it. It says nothing of how
-//! long anything may be kept: to know that of video is the CDN's part.
+//! Of the channel there is low-latency HLS as well, made here of the same bytes (`parts.rs`).
+//!
+//! The origin gives a segment of the channel out while the encoder is still writing it. It says
+//! nothing of how long anything may be kept: to know that of video is the CDN's part.
 
 mod encoder;
+mod parts;
 mod player;
 mod shelf;
 
@@ -18,11 +21,13 @@ pub(super) use player::{Libraries, NAMES};
 use crate::problem::Problem;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use parts::{Found, Wanted};
 use selvedge_net::{Clock, OutgoingBody, RequestBody};
 use selvedge_telemetry::write_rfc3339_ms;
 use shelf::Shelf;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// What the origin knows of video.
 #[derive(Clone)]
@@ -60,7 +65,11 @@ impl Gallery {
     }
 
     /// What is asked for of video as a path, if it is.
-    pub(super) fn answer(&self, path: &str) -> Option<Response<OutgoingBody>> {
+    pub(super) async fn answer(&self, path: &str, query: &str) -> Option<Response<OutgoingBody>> {
+        let low_latency = path.strip_prefix(CHANNEL).and_then(|name| Wanted::of(name, query));
+        if let Some(wanted) = low_latency {
+            return Some(self.in_parts(path, &wanted).await);
+        }
         let body = if path.starts_with(CLIP) {
             let Some(clip) = self.video.clip.get() else { return Some(is_being_made()) };
             clip.get(path).cloned().map(OutgoingBody::full)
@@ -72,6 +81,23 @@ impl Gallery {
             return player::file(path, &self.video.libraries);
         };
         Some(body.map_or_else(is_not_there, |body| media(path, body)))
+    }
+
+    /// Something of low-latency HLS, when it is there.
+    async fn in_parts(&self, path: &str, wanted: &Wanted) -> Response<OutgoingBody> {
+        let found = self.shelf.watch(|shelf| match wanted.find(shelf) {
+            Found::Here(bytes) => Some(Some(bytes)),
+            Found::Soon => None,
+            Found::Never => Some(None),
+        });
+        match tokio::time::timeout(Duration::from_secs(parts::WAIT_S), found).await {
+            Ok(Some(bytes)) => media(path, OutgoingBody::full(bytes)),
+            Ok(None) if matches!(wanted, Wanted::Playlist(_, Some(_))) => {
+                answer(StatusCode::BAD_REQUEST, OutgoingBody::empty())
+            }
+            Ok(None) => is_not_there(),
+            Err(_) => answer(StatusCode::SERVICE_UNAVAILABLE, OutgoingBody::empty()),
+        }
     }
 
     /// Takes what an encoder puts or deletes; any other request is given back.

@@ -1,10 +1,12 @@
 // The page /player: plays a stream with the player that is chosen, and shows what the CDN did.
 // What is chosen stands in the address: /player?stream=live&format=dash&player=dash.js
 
-const FORMATS = { "hls.js": ["hls"], "dash.js": ["dash"], shaka: ["hls", "dash"], browser: ["hls"] };
+const FORMATS = {
+  "hls.js": ["hls", "ll"], "dash.js": ["dash"], shaka: ["hls", "ll", "dash"], browser: ["hls", "ll"],
+};
 const PLAYERS = { "hls.js": playHls, "dash.js": playDash, shaka: playShaka, browser: playNative };
 const NPM = { "hls.js": "hls.js", "dash.js": "dashjs", shaka: "shaka-player" };
-const NAMES = { hls: "master.m3u8", dash: "manifest.mpd" };
+const NAMES = { hls: "master.m3u8", ll: "ll.m3u8", dash: "manifest.mpd" };
 const ROWS = 8;
 
 const at = (id) => document.getElementById(id);
@@ -18,9 +20,11 @@ let latency = () => NaN;
 const asked = new URLSearchParams(location.search);
 const choice = {
   stream: asked.get("stream") === "video" ? "video" : "live",
-  format: asked.get("format") === "dash" ? "dash" : "hls",
+  format: asked.get("format") in NAMES ? asked.get("format") : "hls",
 };
-const usual = choice.format === "hls" ? "hls.js" : "dash.js";
+// The clip has no parts.
+if (choice.stream === "video" && choice.format === "ll") choice.format = "hls";
+const usual = choice.format === "dash" ? "dash.js" : "hls.js";
 choice.player = asked.get("player") in PLAYERS ? asked.get("player") : usual;
 if (!FORMATS[choice.player].includes(choice.format)) choice.format = FORMATS[choice.player][0];
 
@@ -50,7 +54,7 @@ async function isThere(url) {
 }
 
 async function holdsSegments(url, text) {
-  const media = text.match(/^media_.*$/m);
+  const media = text.match(/^(media|ll)_.*$/m);
   if (!media) return text.includes("SegmentTemplate");
   const answer = await fetch(new URL(media[0], url), { cache: "no-store" });
   return answer.ok && (await answer.text()).includes("#EXTINF");
@@ -207,6 +211,7 @@ function showChoice() {
       button.addEventListener("click", () => choose(key, button.value));
     }
   }
+  at("format").querySelector("[value=ll]").disabled = choice.stream === "video";
   for (const button of at("player").querySelectorAll("button")) {
     button.disabled = !FORMATS[button.value].includes(choice.format);
   }
@@ -216,7 +221,7 @@ function choose(key, value) {
   const next = { ...choice, [key]: value };
   // A player that cannot play a format gives way to one that can.
   if (!FORMATS[next.player].includes(next.format)) {
-    next.player = next.format === "hls" ? "hls.js" : "dash.js";
+    next.player = next.format === "dash" ? "dash.js" : "hls.js";
   }
   location.search = new URLSearchParams(next);
 }

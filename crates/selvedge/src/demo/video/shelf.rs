@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use tokio::sync::Notify;
 
 /// Bytes of one object.
 const OBJECT_BYTES_MAX: u64 = 4 << 20;
@@ -23,39 +24,75 @@ const OBJECTS_MAX: usize = 500;
 
 /// All objects, by their path.
 #[derive(Clone, Default)]
-pub(in crate::demo) struct Shelf(Rc<RefCell<HashMap<String, Rc<Object>>>>);
+pub(in crate::demo) struct Shelf {
+    objects: Rc<RefCell<HashMap<String, Rc<Object>>>>,
+    /// Told of every chunk that comes.
+    news: Rc<Notify>,
+}
 
 impl Shelf {
     /// Takes an object from an encoder; `false` if it did not come whole or is too much.
     pub(in crate::demo) async fn put(&self, path: &str, mut body: RequestBody) -> bool {
         body.set_bytes_max(OBJECT_BYTES_MAX);
         let growing = Growing { object: Rc::default(), shelf: self, path };
-        if !self.0.borrow().contains_key(path) {
-            if self.0.borrow().len() >= OBJECTS_MAX {
+        if !self.objects.borrow().contains_key(path) {
+            if self.objects.borrow().len() >= OBJECTS_MAX {
                 return false;
             }
-            self.0.borrow_mut().insert(path.to_owned(), growing.object.clone());
+            self.objects.borrow_mut().insert(path.to_owned(), growing.object.clone());
         }
         while let Some(frame) = body.frame().await {
             let Ok(frame) = frame else { return false };
             if let Ok(data) = frame.into_data() {
                 growing.object.change(|content| content.chunks.push(data));
+                self.news.notify_waiters();
             }
         }
         growing.object.change(|content| content.end = End::Whole);
-        self.0.borrow_mut().insert(path.to_owned(), growing.object.clone());
+        self.objects.borrow_mut().insert(path.to_owned(), growing.object.clone());
+        self.news.notify_waiters();
         true
     }
 
     /// Takes an object away; whoever reads it reads on.
     pub(in crate::demo) fn delete(&self, path: &str) {
-        self.0.borrow_mut().remove(path);
+        self.objects.borrow_mut().remove(path);
     }
 
     /// The body of an object: with its length if it is whole, else as it comes.
     pub(in crate::demo) fn get(&self, path: &str) -> Option<OutgoingBody> {
-        let object = self.0.borrow().get(path)?.clone();
+        let object = self.objects.borrow().get(path)?.clone();
         Some(OutgoingBody::boxed(Reader { object, next: 0 }))
+    }
+}
+
+/// What low-latency HLS is made of.
+impl Shelf {
+    /// What there is of an object, and whether that is all.
+    pub(super) fn bytes(&self, path: &str) -> Option<(Bytes, bool)> {
+        let object = self.objects.borrow().get(path)?.clone();
+        let content = object.0.borrow();
+        Some((content.chunks.concat().into(), content.end == End::Whole))
+    }
+
+    /// The numbers of a rendition's segments in the channel, in order.
+    pub(super) fn numbers(&self, rendition: char) -> Vec<u64> {
+        let begins = format!("/live/{rendition}-");
+        let number = |path: &String| path.strip_prefix(&begins)?.strip_suffix(".m4s")?.parse().ok();
+        let mut numbers: Vec<u64> = self.objects.borrow().keys().filter_map(number).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
+    /// Looks for something now and whenever anything has come, until it is found.
+    pub(super) async fn watch<T>(&self, find: impl Fn(&Self) -> Option<T>) -> T {
+        loop {
+            let news = self.news.notified();
+            match find(self) {
+                Some(found) => return found,
+                None => news.await,
+            }
+        }
     }
 }
 
@@ -98,7 +135,7 @@ impl Drop for Growing<'_> {
     fn drop(&mut self) {
         if self.object.0.borrow().end == End::Open {
             self.object.change(|content| content.end = End::Broken);
-            let mut all = self.shelf.0.borrow_mut();
+            let mut all = self.shelf.objects.borrow_mut();
             if all.get(self.path).is_some_and(|seen| Rc::ptr_eq(seen, &self.object)) {
                 all.remove(self.path);
             }
@@ -155,6 +192,17 @@ impl Body for Reader {
 }
 
 #[cfg(test)]
+impl Shelf {
+    /// Has an object there, all of it or not.
+    pub(super) fn hold(&self, path: &str, bytes: &[u8], is_whole: bool) {
+        let end = if is_whole { End::Whole } else { End::Open };
+        let chunks = vec![Bytes::copy_from_slice(bytes)];
+        let object = Object(RefCell::new(Content { chunks, end, waiting: Vec::new() }));
+        self.objects.borrow_mut().insert(path.to_owned(), Rc::new(object));
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -200,8 +248,8 @@ mod tests {
         let frame = now(reader.frame()).flatten().expect("a chunk").expect("no error");
         assert_eq!(frame.into_data().expect("data"), "moof");
         assert!(now(reader.frame()).is_none());
-        let shelf =
-            Shelf(Rc::new(RefCell::new(HashMap::from([("/x".to_owned(), object.clone())]))));
+        let shelf = Shelf::default();
+        shelf.objects.borrow_mut().insert("/x".to_owned(), object.clone());
         drop(Growing { object, shelf: &shelf, path: "/x" });
         assert!(matches!(now(reader.frame()), Some(Some(Err(_)))), "it broke off");
         assert!(shelf.get("/x").is_none(), "nobody else gets a part of it");
