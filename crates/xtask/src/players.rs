@@ -1,5 +1,5 @@
-//! Real players against the demo (`tests/src/players/`): ffmpeg from Debian, and players from npm in
-//! Debian's Chromium, pinned by `tests/players/package-lock.json` and installed under `target/`.
+//! Real players against the demo (`tests/src/players/`): ffmpeg, and players from npm in Chromium,
+//! pinned by `tests/players/package-lock.json` and installed under `target/`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::process::Task;
 /// How long, and with which build.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Seconds that each of them plays; the clip has 60.
+    /// Seconds that each of them plays; the clip has 64.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(5..=60))]
     seconds: u32,
     /// Play through the release build.

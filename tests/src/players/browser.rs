@@ -1,6 +1,6 @@
 //! Chromium, driven by `tests/players/drive.mjs`.
 
-use super::{Outcome, Places, STREAMS};
+use super::{Outcome, Places};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -14,12 +14,10 @@ pub(super) struct Chromium<'a> {
 }
 
 impl Chromium<'_> {
-    /// Both streams in these formats with one player, at the same time.
+    /// These streams and formats with one player, at the same time.
     #[track_caller]
-    pub(super) fn play(&self, player: &str, formats: &[&str]) -> Vec<Outcome> {
-        let plays = formats.iter().flat_map(|format| {
-            STREAMS.iter().map(move |stream| format!("{stream}:{format}:{player}"))
-        });
+    pub(super) fn play(&self, player: &str, plays: &[(&str, &str)]) -> Vec<Outcome> {
+        let plays = plays.iter().map(|(stream, format)| format!("{stream}:{format}:{player}"));
         let output = Command::new("setpriv")
             .args(["--pdeathsig", "TERM", "node"])
             .arg(self.driver)

@@ -1,7 +1,7 @@
 //! ffmpeg as a player: it reads at the pace of the stream, decodes and throws away. A line of level
 //! error is an error. What it read is asked for again afterwards: it does not give out the bytes.
 
-use super::{Outcome, Places, STREAMS};
+use super::{Outcome, Places};
 use crate::client;
 use crate::log::Lines;
 use std::collections::BTreeSet;
@@ -9,6 +9,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
+
+/// The channel and the clip.
+const STREAMS: [&str; 2] = ["live", "video"];
 
 /// Manifests of the formats.
 const FORMATS: [(&str, &str); 2] = [("hls", "master.m3u8"), ("dash", "manifest.mpd")];

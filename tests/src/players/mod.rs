@@ -57,8 +57,14 @@ impl Outcome {
 pub const TITLE: &str =
     "player   stream format   played  stalls  errors  segments  right  behind live";
 
-/// Streams and formats, as the demo's paths have them.
-const STREAMS: [&str; 2] = ["live", "video"];
+/// What is played in Chromium, as the page of the demo has it; `ll` is low-latency HLS. DASH of the
+/// channel is low-latency DASH.
+const PLAYS: [(&str, &[(&str, &str)]); 4] = [
+    ("hls.js", &[("live", "hls"), ("live", "ll"), ("video", "hls")]),
+    ("dash.js", &[("live", "dash"), ("video", "dash")]),
+    ("shaka", &[("live", "hls"), ("live", "ll"), ("live", "dash")]),
+    ("shaka", &[("video", "hls"), ("video", "dash")]),
+];
 
 /// Has all of them play for so long; `say` gets each outcome as it comes. Those of one kind play at
 /// the same time, the kinds one after the other.
@@ -74,11 +80,9 @@ pub fn run(modules: &Path, driver: &Path, seconds: u32, say: impl Fn(&Outcome)) 
     let places = Places::of(&demo);
     let mut all = ffmpeg::play(&places, seconds);
     all.iter().for_each(&say);
-    for (player, formats) in
-        [("hls.js", &["hls"][..]), ("dash.js", &["dash"]), ("shaka", &["hls", "dash"])]
-    {
+    for (player, plays) in PLAYS {
         let chromium = browser::Chromium { modules, driver, places: &places, seconds };
-        let got = chromium.play(player, formats);
+        let got = chromium.play(player, plays);
         got.iter().for_each(&say);
         all.extend(got);
     }
