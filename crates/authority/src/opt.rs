@@ -60,7 +60,7 @@ impl Opt {
         self.add(option::NSID, &[identity]);
     }
 
-    /// Adds the subnet as it came, with a scope of 0 for now (RFC 7871 7.2.1).
+    /// Adds the subnet as it came, with a scope of 0 until the answer is known (RFC 7871 7.2.1).
     pub(crate) fn add_subnet(&mut self, subnet: &[u8]) {
         let value_at = self.len + 4;
         if self.add(option::SUBNET, &[subnet]) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// A piece of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,4 +96,26 @@ pub enum HeaderChange {
     Set(String, Bytes),
     /// None of that name.
     Remove(String),
+}
+
+impl HeaderChange {
+    /// Makes the change. A name or a value that no field can have changes nothing.
+    pub fn apply(&self, headers: &mut HeaderMap) {
+        let (Self::Append(name, _) | Self::Set(name, _) | Self::Remove(name)) = self;
+        let Ok(name) = HeaderName::try_from(name.as_str()) else { return };
+        let value = |bytes: &Bytes| HeaderValue::from_bytes(bytes).ok();
+        match self {
+            Self::Append(_, bytes) => {
+                if let Some(value) = value(bytes) {
+                    headers.append(name, value);
+                }
+            }
+            Self::Set(_, bytes) => {
+                if let Some(value) = value(bytes) {
+                    headers.insert(name, value);
+                }
+            }
+            Self::Remove(_) => drop(headers.remove(name)),
+        }
+    }
 }

@@ -13,10 +13,9 @@ use crate::normalize::Ask;
 use crate::request::{self, Served, Trail, What};
 use crate::rescue::{self, Failure};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use selvedge_esi::{
-    Assembly as Heed, Base, HeaderChange, HostForm, Include, OnError, Piece, Target, Try,
-    host_form, resolve,
+    Assembly as Heed, Base, HostForm, Include, OnError, Piece, Target, Try, host_form, resolve,
 };
 use selvedge_net::{BodyError, RequestBody};
 use selvedge_policy::{Scheme, hop, validate};
@@ -359,7 +358,7 @@ fn part(page: &Page, ask: &Ask, tag: &Include, src: &str) -> Result<Part, &'stat
     };
     let mut headers = fields(&ask.headers, is_own);
     for change in &tag.headers {
-        apply(&mut headers, change);
+        change.apply(&mut headers);
     }
     Ok(Part { site, scheme, host, path_and_query, method, headers })
 }
@@ -421,23 +420,3 @@ const OF_THE_PAGE: [HeaderName; 9] = [
 
 const OF_THE_CLIENT: [HeaderName; 4] =
     [header::COOKIE, header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::REFERER];
-
-fn apply(headers: &mut HeaderMap, change: &HeaderChange) {
-    let (HeaderChange::Append(name, _) | HeaderChange::Set(name, _) | HeaderChange::Remove(name)) =
-        change;
-    let Ok(name) = HeaderName::try_from(name.as_str()) else { return };
-    let value = |bytes: &Bytes| HeaderValue::from_bytes(bytes).ok();
-    match change {
-        HeaderChange::Append(_, bytes) => {
-            if let Some(value) = value(bytes) {
-                headers.append(name, value);
-            }
-        }
-        HeaderChange::Set(_, bytes) => {
-            if let Some(value) = value(bytes) {
-                headers.insert(name, value);
-            }
-        }
-        HeaderChange::Remove(_) => drop(headers.remove(name)),
-    }
-}

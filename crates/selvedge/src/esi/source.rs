@@ -5,7 +5,7 @@ use crate::problem::Problem;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 use http_body_util::{BodyExt, Limited};
 use selvedge_esi::surrogate::SurrogateControl;
-use selvedge_esi::{Base, HeaderChange, Include, Scheme, resolve};
+use selvedge_esi::{Base, Include, Limits, Scheme, Template, resolve};
 use selvedge_net::{
     Client, ClientSettings, ClientShared, ClientTls, Counters, Deadlines, OutgoingBody, Reuse,
     Target, Tasks, UpstreamScheme,
@@ -125,12 +125,9 @@ fn file(folder: &Path, uri: Uri) -> Result<Got, String> {
         _ => folder.join(named),
     };
     let body = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let is_page = memchr_esi(&body);
+    let text = bytes::Bytes::copy_from_slice(&body);
+    let is_page = !Template::parse([text], Limits::default()).is_plain();
     Ok(Got { body, status: "file".to_owned(), is_page, uri })
-}
-
-fn memchr_esi(body: &[u8]) -> bool {
-    body.windows(5).any(|window| window == b"<esi:") || body.windows(7).any(|w| w == b"<!--esi")
 }
 
 /// The answer of the origin.
@@ -148,7 +145,7 @@ async fn ask(
     *request.method_mut() = if is_post { Method::POST } else { Method::GET };
     *request.uri_mut() = uri.clone();
     *request.headers_mut() = headers.clone();
-    change(request.headers_mut(), include);
+    include.headers.iter().for_each(|change| change.apply(request.headers_mut()));
     let host = HeaderValue::try_from(target.authority()).map_err(|error| error.to_string())?;
     request.headers_mut().insert(header::HOST, host);
     let capability = selvedge_esi::surrogate::capability("selvedge");
@@ -173,23 +170,4 @@ async fn ask(
     let lines = head.headers.get_all("surrogate-control").iter().map(HeaderValue::as_bytes);
     let is_page = SurrogateControl::parse(lines, "").wants_esi();
     Ok(Got { body, status: format!("status {}", status.as_u16()), is_page, uri })
-}
-
-fn change(headers: &mut HeaderMap, include: &Include) {
-    for change in &include.headers {
-        let (HeaderChange::Append(name, _)
-        | HeaderChange::Set(name, _)
-        | HeaderChange::Remove(name)) = change;
-        let Ok(name) = http::HeaderName::try_from(name.as_str()) else { continue };
-        match change {
-            HeaderChange::Remove(_) => drop(headers.remove(name)),
-            HeaderChange::Append(_, value) | HeaderChange::Set(_, value) => {
-                let Ok(value) = HeaderValue::from_bytes(value) else { continue };
-                if let HeaderChange::Set(..) = change {
-                    headers.remove(&name);
-                }
-                headers.append(name, value);
-            }
-        }
-    }
 }
