@@ -5,6 +5,7 @@ use crate::support::{HOST, becomes, edge_with, site_count};
 use selvedge_tests::answer::Step;
 use selvedge_tests::{Answer, Client, Gate, Node, Origin, Response};
 use serde_json::{Value, json};
+use std::process::Command;
 
 const HLS: &str = "application/vnd.apple.mpegurl";
 const MPD: &str = "application/dash+xml";
@@ -221,6 +222,12 @@ fn what_comes_next_is_there_before_it_is_asked_for() {
         "{view}"
     );
     assert!(view["segment_hits"].as_u64() >= Some(3), "{view}");
+    let shown = Command::new(selvedge_tests::node::binary())
+        .args(["streams", "--admin", &edge.admin().to_string()])
+        .output()
+        .expect("the command runs");
+    let table = String::from_utf8_lossy(&shown.stdout);
+    assert!(table.contains("/v/") && table.contains("on demand"), "{table}");
     let metrics = edge.metrics();
     let label = format!("stream=\"{HOST}/v/\"");
     assert!(metrics.sum("selvedge_stream_requests_total", &[&label]) >= 7.0);

@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Show what a node has stored, and why it is or is not served
     Cache(CacheArgs),
+    /// Show who watches which video at a running node, and what the cache made of it
+    Streams(StreamsArgs),
     /// Run a page with fragments (ESI) and show what each of its tags comes to, costs, and why
     Esi(EsiArgs),
     /// Sign URLs and cookies for sites that ask for tokens, and make the keys
@@ -151,6 +153,24 @@ pub(crate) struct CacheWhere {
     #[arg(long, short, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
+
+/// What `streams` needs.
+#[derive(Debug, clap::Args)]
+#[command(after_help = STREAMS)]
+pub(crate) struct StreamsArgs {
+    /// The admin listener of the node [default: 127.0.0.1:9180]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) admin: Option<String>,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const STREAMS: &str = "\
+VIEWERS asked for something in the last 15 to 30 seconds. HITS of REQUESTS came from the store.
+AHEAD are objects fetched before a player asked, USED those of them that a player asked for.
+EDGE is the time since a live manifest said something new; BUFFER and STALLS are what players say
+of themselves (CMCD).";
 
 /// What to show of a cache.
 #[derive(Debug, Subcommand)]

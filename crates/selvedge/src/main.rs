@@ -20,6 +20,7 @@ mod role;
 mod sign;
 mod sign_keys;
 mod start;
+mod streams;
 mod vitals;
 
 use clap::{CommandFactory, Parser};
@@ -58,6 +59,7 @@ fn run(command: Command) -> Result<(), Problem> {
         Command::Dnssec(args) => dns::keys::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Cache(args) => look::run(&args),
+        Command::Streams(args) => streams::run(&args),
         Command::Esi(args) => esi::run(&args),
         Command::Client(verb) => Ok(client::run(&verb)?),
         Command::Sign(args) => Ok(sign::run(&args)?),

@@ -5,7 +5,7 @@ use super::streams::Room;
 use super::viewers::Viewers;
 use selvedge_media::{Ahead, Facts, Kind, Track, UnixMs};
 use selvedge_telemetry::{Counter, Sharded};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -95,7 +95,7 @@ pub(super) struct Reading {
 }
 
 /// One stream as operators see it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StreamView {
     /// The site.
     pub site: String,
@@ -138,12 +138,12 @@ pub struct StreamView {
 }
 
 /// One manifest of a stream.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ManifestView {
     /// Path and query.
     pub path: String,
     /// What it is.
-    pub kind: &'static str,
+    pub kind: String,
     /// Renditions that it lists segments of.
     pub renditions: usize,
     /// Number of the next segment of a playlist.
@@ -409,7 +409,7 @@ impl Manifest {
     fn view(&self, now_ms: u64) -> ManifestView {
         ManifestView {
             path: self.path.to_string(),
-            kind: self.facts.kind.word(),
+            kind: self.facts.kind.word().to_owned(),
             renditions: self.tracks.len(),
             next_segment: self.facts.edge.map(|edge| edge.next_msn),
             read_ms_ago: now_ms.saturating_sub(self.read_ms),

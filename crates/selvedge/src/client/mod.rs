@@ -25,6 +25,7 @@ use context::{Env, Where, choose};
 pub(crate) use fault::{Fault, Kind};
 use serde_json::{Value, json};
 use std::path::PathBuf;
+pub(crate) use table::Table;
 
 /// The verbs that ask control.
 #[derive(Debug, clap::Subcommand)]

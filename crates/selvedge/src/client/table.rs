@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::fmt::Write;
 
 /// A table that is filled row by row.
-pub(super) struct Table {
+pub(crate) struct Table {
     rows: Vec<Vec<String>>,
     /// Columns whose cells stand at the right.
     right: Vec<bool>,
@@ -12,7 +12,7 @@ pub(super) struct Table {
 
 impl Table {
     /// A table with these headings; one that begins with `>` has numbers below it.
-    pub(super) fn new(headings: &[&str]) -> Self {
+    pub(crate) fn new(headings: &[&str]) -> Self {
         let right = headings.iter().map(|heading| heading.starts_with('>')).collect();
         let first = headings.iter().map(|heading| heading.trim_start_matches('>').to_owned());
         Self { rows: vec![first.collect()], right }
@@ -25,7 +25,7 @@ impl Table {
     }
 
     /// Adds a row.
-    pub(super) fn row(&mut self, cells: Vec<String>) {
+    pub(crate) fn row(&mut self, cells: Vec<String>) {
         self.rows.push(cells);
     }
 
@@ -35,7 +35,7 @@ impl Table {
     }
 
     /// The table, a line a row.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let width = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
             cells.map(|cell| columns(cell)).max().unwrap_or(0)
