@@ -80,8 +80,10 @@ function watch() {
   });
 }
 
-async function play(context, what) {
+async function play(what) {
   const [stream, format, player] = what.split(":");
+  // A context of its own: pages of one share six connections, and live streams hold theirs.
+  const context = await browser.newContext();
   const page = await context.newPage();
   const errors = [];
   page.on("pageerror", (error) => errors.push(error.message));
@@ -102,7 +104,7 @@ async function play(context, what) {
     errors: window.seen.errors,
     latency: document.getElementById("latency").textContent,
   }));
-  await page.close();
+  await context.close();
   const wrong = await compare(got.segments);
   return { stream, format, player, ...got, errors: [...errors, ...got.errors], wrong };
 }
@@ -124,8 +126,7 @@ const browser = await chromium.launch({
   args: ARGUMENTS,
 });
 try {
-  const context = await browser.newContext();
-  const all = await Promise.all(plays.map((what) => play(context, what)));
+  const all = await Promise.all(plays.map(play));
   for (const { segments, ...rest } of all) {
     console.log(JSON.stringify({ ...rest, segments: segments.length }));
   }

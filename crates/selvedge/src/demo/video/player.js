@@ -135,20 +135,19 @@ function watchRequests() {
   const ask = window.fetch;
   window.fetch = async (...all) => {
     const answer = await ask(...all);
-    arrived(answer.url, answer.headers.get("content-length"), (name) => answer.headers.get(name));
+    arrived(answer.url, (name) => answer.headers.get(name));
     return answer;
   };
   const send = XMLHttpRequest.prototype.send;
   XMLHttpRequest.prototype.send = function (...all) {
     this.addEventListener("load", () => {
-      const size = this.response?.byteLength;
-      arrived(this.responseURL, size, (name) => this.getResponseHeader(name));
+      arrived(this.responseURL, (name) => this.getResponseHeader(name));
     });
     return send.apply(this, all);
   };
 }
 
-function arrived(url, size, header) {
+function arrived(url, header) {
   const { pathname } = new URL(url);
   if (!/\.(m4s|mp4)$/.test(pathname)) return;
   const status = header("cache-status") ?? "";
@@ -160,7 +159,8 @@ function arrived(url, size, header) {
   seen.hits += isHit ? 1 : 0;
   const row = document.createElement("tr");
   const color = isHit ? "hit" : isShared ? "wait" : "miss";
-  const cells = [pathname, size ?? "as it grows", header("age") ?? "–", edge];
+  const size = header("content-length") ?? "as it grows";
+  const cells = [pathname, size, header("age") ?? "–", edge];
   row.append(...cells.map((text) => Object.assign(document.createElement("td"), { textContent: text })));
   const dot = document.createElement("i");
   dot.style.background = `var(--${color})`;
