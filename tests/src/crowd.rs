@@ -154,7 +154,7 @@ impl CrowdOrigin {
 }
 
 /// Listens with a backlog that a crowd fits into.
-fn listen() -> std::io::Result<TcpListener> {
+pub(crate) fn listen() -> std::io::Result<TcpListener> {
     let socket = tokio::net::TcpSocket::new_v4()?;
     socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     socket.listen(4096)

@@ -15,6 +15,7 @@ pub mod crowd;
 pub mod demo;
 pub mod dns;
 pub mod h2;
+pub mod live;
 pub mod log;
 pub mod message;
 pub mod metrics;
