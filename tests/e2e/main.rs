@@ -4,6 +4,7 @@
 
 mod access;
 mod access_nodes;
+mod audience;
 mod caching;
 mod cdn;
 mod client;

@@ -93,6 +93,12 @@ impl Channel {
         Self { plan, made, take: 0, discontinuities, began_s, put }
     }
 
+    /// How many renditions there are.
+    #[must_use]
+    pub fn renditions(&self) -> usize {
+        self.plan.renditions()
+    }
+
     /// The segment that is being made: all before it are whole.
     #[must_use]
     pub fn next(&self) -> u64 {

@@ -12,18 +12,23 @@
 //! | `/live/v0/s17.p2.m4s` | part 2 of that, from 0 |
 //! | `/live/number.mpd`, `/live/timeline.mpd` | the same segments for DASH, in both forms |
 
+mod audience;
 mod bytes;
 mod channel;
+mod held;
 mod mpd;
 mod name;
 mod origin;
 mod plan;
+mod player;
 mod playlist;
 #[cfg(test)]
 mod tests;
 mod wire;
 
+pub use audience::{Seen, watch};
 pub use channel::{Ask, Channel, Growing, Lost, Reply, Verdict};
+pub use held::{Answered, Waiting};
 pub use name::Name;
 pub use origin::LiveOrigin;
 pub use plan::{Caching, Parts, Plan};

@@ -103,7 +103,7 @@ fn edge(channel: &Channel, rendition: usize, text: &mut String) {
     } else {
         (msn.saturating_sub(1), channel.plan.segment_parts - 1)
     };
-    for other in (0..channel.plan.renditions()).filter(|other| *other != rendition) {
+    for other in (0..channel.renditions()).filter(|other| *other != rendition) {
         let _ = writeln!(
             text,
             "#EXT-X-RENDITION-REPORT:URI=\"../v{other}/index.m3u8\",\

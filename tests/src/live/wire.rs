@@ -2,6 +2,9 @@
 //! connection. What it does not expect is an error: nothing here is lenient.
 
 use std::io::{Error, ErrorKind, Result};
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -22,6 +25,16 @@ pub(crate) struct Wire {
 #[derive(Debug)]
 pub(crate) struct Head(String);
 
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Got {
+    pub(crate) status: u16,
+    pub(crate) head: Head,
+    /// When its first byte was there.
+    pub(crate) first_byte: Instant,
+    pub(crate) body: Vec<u8>,
+}
+
 impl Head {
     /// The first line, in words.
     pub(crate) fn word(&self, index: usize) -> &str {
@@ -29,9 +42,9 @@ impl Head {
         line.split(' ').nth(index).unwrap_or("")
     }
 
-    /// The value of a field, whose name is given in lower case.
+    /// The value of a field, of its last line if it has several.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
-        self.0.split("\r\n").skip(1).find_map(|line| {
+        self.0.rsplit("\r\n").find_map(|line| {
             let (known, value) = line.split_once(':')?;
             known.eq_ignore_ascii_case(name).then(|| value.trim())
         })
@@ -43,6 +56,10 @@ impl Wire {
         // Without it answers are only slower.
         let _ = stream.set_nodelay(true);
         Self { stream, input: Vec::new(), at: 0 }
+    }
+
+    pub(crate) async fn connect(addr: SocketAddr) -> Result<Self> {
+        Ok(Self::new(TcpStream::connect(addr).await?))
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<()> {
@@ -75,6 +92,66 @@ impl Wire {
         }
     }
 
+    /// Sends a GET and reads the whole answer.
+    pub(crate) async fn get(&mut self, host: &str, target: &str, fields: &str) -> Result<Got> {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n");
+        self.send(request.as_bytes()).await?;
+        self.answer().await
+    }
+
+    /// Reads an answer.
+    pub(crate) async fn answer(&mut self) -> Result<Got> {
+        if self.at == self.input.len() && !self.more().await? {
+            return Err(ErrorKind::ConnectionReset.into());
+        }
+        let first_byte = Instant::now();
+        let head = self.head().await?.ok_or(ErrorKind::UnexpectedEof)?;
+        let status = head.word(1).parse().map_err(|_| bad("status"))?;
+        let body = if let Some(length) = head.field("content-length") {
+            let length = length.parse().map_err(|_| bad("Content-Length"))?;
+            let place = self.take(length).await?;
+            self.input[place].to_vec()
+        } else if head.field("transfer-encoding") == Some("chunked") {
+            self.chunks().await?
+        } else {
+            return Err(bad("framing"));
+        };
+        Ok(Got { status, head, first_byte, body })
+    }
+
+    async fn chunks(&mut self) -> Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let mut size = 0;
+            loop {
+                let place = self.take(1).await?;
+                let digit = match self.input[place.start] {
+                    b'\r' => break,
+                    digit => (digit as char).to_digit(16).ok_or_else(|| bad("chunk"))?,
+                };
+                size = size * 16 + digit as usize;
+            }
+            self.take(1).await?;
+            let place = self.take(size + 2).await?;
+            body.extend_from_slice(&self.input[place.start..place.end - 2]);
+            if size == 0 {
+                return Ok(body);
+            }
+        }
+    }
+
+    /// Where the next so many bytes are.
+    async fn take(&mut self, count: usize) -> Result<Range<usize>> {
+        while self.input.len() - self.at < count {
+            if !self.more().await? {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let begin = self.at;
+        self.at += count;
+        Ok(begin..self.at)
+    }
+
     /// Reads more; false at the end.
     async fn more(&mut self) -> Result<bool> {
         self.input.drain(..self.at);
@@ -82,4 +159,8 @@ impl Wire {
         self.input.reserve(READ_BYTES);
         Ok(self.stream.read_buf(&mut self.input).await? > 0)
     }
+}
+
+fn bad(what: &'static str) -> Error {
+    Error::new(ErrorKind::InvalidData, what)
 }
