@@ -10,6 +10,7 @@ mod dns;
 mod esi;
 mod hit;
 mod measure;
+mod media;
 mod peers;
 mod slow;
 mod store;
@@ -47,6 +48,12 @@ pub(crate) struct Options {
     /// Fewer objects and bytes: to see that it runs.
     #[arg(long)]
     quick: bool,
+    /// How many watch the live channel in `media`.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=5_000))]
+    viewers: u32,
+    /// For how many seconds they do.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(10..=3_600))]
+    watch: u32,
     /// How many objects a node starts with in `store`.
     #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     entries: u64,
@@ -96,6 +103,12 @@ const BENCHES: &[Bench] = &[
         about: "pages assembled from fragments: CPU per page and p99 against Varnish, first and \
                 last byte with slow fragments, reading of plain HTML",
         run: esi::run,
+    },
+    Bench {
+        name: "media",
+        about: "a live channel: 1,000 viewers at two edges behind a parent, 2,000 requests that \
+                wait for a part at one edge",
+        run: media::run,
     },
     Bench {
         name: "slow",
