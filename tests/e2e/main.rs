@@ -60,6 +60,7 @@ mod purge;
 mod push;
 mod ranges;
 mod reload;
+mod silent_origin;
 mod slices;
 mod slow;
 mod smoke;
