@@ -3,7 +3,7 @@
 
 use crate::slices::count;
 use crate::support::becomes;
-use selvedge_tests::live::{Caching, LiveOrigin, Name, Plan, Waiting, watch};
+use selvedge_tests::live::{LiveOrigin, Name, Plan, Waiting, watch};
 use selvedge_tests::{Node, NodeConfig, Site};
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn house(origin: LiveOrigin) -> House {
 
 #[test]
 fn sixty_viewers_cost_the_origin_one_fetch_for_each_object() {
-    let plan = Plan { segment_s: 1, ..Plan::plain() }.caching(Caching::Explicit);
+    let plan = Plan { segment_s: 1, ..Plan::plain() };
     let house = house(LiveOrigin::by_clock(plan));
     let edges = house.edges.each_ref().map(Node::http);
     let seen = watch(&house.origin, &edges, 60, Duration::from_secs(6));
@@ -43,7 +43,7 @@ fn sixty_viewers_cost_the_origin_one_fetch_for_each_object() {
 
 #[test]
 fn two_hundred_who_wait_are_all_answered_each_time() {
-    let plan = Plan::low_latency().caching(Caching::Explicit);
+    let plan = Plan::low_latency();
     let house = house(LiveOrigin::by_hand(plan));
     let mut waiting = Waiting::connect(house.edges[0].http(), 200).expect("connections");
     for part in 0..4 {

@@ -7,7 +7,7 @@
 //! memory is looked at meanwhile. What was found is written to FILE as JSON, a number for each
 //! name. Exit code 1 if an answer was wrong: then the figures would say nothing.
 
-use selvedge_tests::live::{Caching, LiveOrigin, Name, Plan, Waiting, watch};
+use selvedge_tests::live::{LiveOrigin, Name, Plan, Waiting, watch};
 use selvedge_tests::tools::raise_file_limit;
 use selvedge_tests::{Node, NodeConfig, Site, eventually};
 use serde_json::{Value, json};
@@ -56,7 +56,7 @@ fn node(name: &str, origin: &LiveOrigin, keys: &[(&str, &str)]) -> NodeConfig {
 }
 
 fn viewers(count: usize, time: Duration, keys: &[(&str, &str)]) -> Result<Value, String> {
-    let plan = Plan::plain().caching(Caching::Explicit);
+    let plan = Plan::plain();
     let first = plan.first;
     let origin = LiveOrigin::by_clock(plan);
     let parent = Node::parent(&node("parent-1", &origin, keys));
@@ -97,7 +97,7 @@ fn viewers(count: usize, time: Duration, keys: &[(&str, &str)]) -> Result<Value,
 }
 
 fn held(count: usize, rounds: u64, keys: &[(&str, &str)]) -> Result<Value, String> {
-    let origin = LiveOrigin::by_hand(Plan::low_latency().caching(Caching::Explicit));
+    let origin = LiveOrigin::by_hand(Plan::low_latency());
     let edge = Node::edge(&node("edge-1", &origin, keys));
     let failed = |error: std::io::Error| error.to_string();
     // Whatever is allocated once is allocated for a few.

@@ -50,8 +50,8 @@ impl Player {
         let got = wire.get(HOST, &main, "").await?;
         self.watched.expect(got.status == 200, &main, &got);
         let mut rendition = self.number % self.renditions;
-        self.segment(&mut wire, Name::Init(rendition)).await?;
         let mut known: Option<Listed> = None;
+        let mut begun = None;
         let mut playback = Playback { next: 0, lasts: None };
         for round in self.number.. {
             let asked = Instant::now();
@@ -61,6 +61,9 @@ impl Player {
             let Some(listed) = self.playlist(&mut wire, rendition).await? else { break };
             if known.is_none() {
                 playback.next = listed.next.saturating_sub(BEGIN_SEGMENTS);
+            }
+            if begun.replace(rendition) != Some(rendition) {
+                self.segment(&mut wire, Name::Init(rendition)).await?;
             }
             playback.next = playback.next.max(listed.first);
             while playback.next < listed.next {
@@ -73,7 +76,6 @@ impl Player {
             known = Some(listed);
             if round.is_multiple_of(SWITCH_PLAYLISTS) {
                 rendition = (rendition + 1) % self.renditions;
-                self.segment(&mut wire, Name::Init(rendition)).await?;
             }
             tokio::time::sleep_until((asked + pause).min(self.until).into()).await;
         }

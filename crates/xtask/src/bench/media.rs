@@ -6,6 +6,8 @@
 //! 2. held: requests that wait at one edge for the next part of a low-latency playlist, each on a
 //!    connection of its own. How late each was answered after the origin had, and the memory of
 //!    the edge while they wait.
+//! 3. segment hit: what a hit costs with and without anything understood of video, as in `bench
+//!    hit`: one worker on one core, wrk on another, in turns.
 //!
 //! Origin, nodes and players share the cores of this machine. A wrong byte or status fails the run.
 
@@ -16,9 +18,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::measure::{Load, median, round};
+use super::peers::{OUR_PLAIN, OURS, Stage, Storage};
 use super::{Aim, Options, Row};
 use crate::failure::Failure;
 use crate::node::{Build, build, cargo, target, text};
+use crate::packages::{FOR_BENCH, ensure};
 use crate::process::{Task, fresh_folder};
 use crate::say;
 
@@ -68,15 +73,26 @@ pub(super) fn run(options: &Options) -> Result<Vec<Row>, Failure> {
     let (held, viewers, watch) =
         if options.quick { QUICK } else { (HELD, options.viewers, options.watch) };
     let mut rows = Vec::new();
-    let name = format!("{viewers} viewers");
-    if options.wants(&name) {
-        let program = ["viewers", &viewers.to_string(), &watch.to_string()];
-        rows.extend(measure(&name, &VIEWERS, &program, &binary, &folder)?);
+    for (how, key) in [("", None), (", no prefetch", Some("media_prefetch=0"))] {
+        let name = format!("{viewers} viewers{how}");
+        if options.wants(&name) {
+            let (count, seconds) = (viewers.to_string(), watch.to_string());
+            let mut program = vec!["viewers", &count, &seconds];
+            program.extend(key);
+            // Without it, nothing is promised of hits.
+            let is_judged = |figure: &&Figure| key.is_none() || figure.0 != "hits";
+            let figures: Vec<Figure> = VIEWERS.iter().filter(is_judged).copied().collect();
+            rows.extend(measure(&name, &figures, &program, &binary, &folder)?);
+        }
     }
     let name = format!("{held} held");
     if options.wants(&name) {
-        let program = ["held", &held.to_string(), &options.rounds.to_string()];
+        let (count, rounds) = (held.to_string(), options.rounds.to_string());
+        let program = ["held", &count, &rounds];
         rows.extend(measure(&name, &HELD_FIGURES, &program, &binary, &folder)?);
+    }
+    if options.wants(HIT) {
+        rows.push(hit(options)?);
     }
     Ok(rows)
 }
@@ -85,7 +101,7 @@ pub(super) fn run(options: &Options) -> Result<Vec<Row>, Failure> {
 fn measure(
     work: &str,
     figures: &[Figure],
-    program: &[&str; 3],
+    program: &[&str],
     binary: &Path,
     folder: &Path,
 ) -> Result<Vec<Row>, Failure> {
@@ -100,6 +116,57 @@ fn measure(
         .run()?;
     let found = fs::read_to_string(&found).map_err(Failure::at(&found))?;
     rows(work, figures, &serde_json::from_str(&found)?)
+}
+
+const HIT: &str = "segment hit";
+const SEGMENT: (&str, usize) = ("s100.m4s", 64 << 10);
+const PLAYLIST: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:100\n\
+                        #EXTINF:2.0,\ns100.m4s\n";
+const LOAD: Load = Load::Http1 { connections: 50 };
+
+/// What understanding adds to a hit.
+fn hit(options: &Options) -> Result<Row, Failure> {
+    ensure(FOR_BENCH)?;
+    let stage = Stage::new(&target().join("bench").join("media-hit"), &[SEGMENT], Storage::Memory)?;
+    fs::write(stage.folder.join("origin").join("files").join("index.m3u8"), PLAYLIST)?;
+    let mut servers = [stage.start(OURS)?, stage.start(OUR_PLAIN)?];
+    let mut found: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    say(&format!("\n{HIT}"));
+    for server in &servers {
+        for name in ["index.m3u8", SEGMENT.0, SEGMENT.0] {
+            let url = format!("http://127.0.0.1:{}/{name}", server.http_port);
+            Task::new("curl", &["--silent", "--fail", "--output", "/dev/null", &url]).output()?;
+        }
+        let url = format!("http://127.0.0.1:{}/metrics", server.admin_port);
+        let metrics = Task::new("curl", &["--silent", "--fail", &url]).output()?;
+        let reads = metrics.contains("selvedge_media_manifests_total{site=\"files\"} 1");
+        if reads != (server.name == OURS) {
+            return Err(Failure::new(format!("{}: manifests read: {reads}", server.name)));
+        }
+    }
+    // Round 0 warms up and is not counted.
+    for number in 0..=options.rounds {
+        for server in &mut servers {
+            server.server.check()?;
+            let url = format!("http://127.0.0.1:{}/{}", server.http_port, SEGMENT.0);
+            let seconds = if number == 0 { 1 } else { options.seconds };
+            let figures = round(LOAD, &url, seconds, server.server.pid(), &stage.folder)?;
+            if number > 0 {
+                let cpu_us = figures.cpu_us_per_request;
+                say(&format!("  round {number} {:14} {cpu_us:>8.2} us CPU", server.name));
+                found.entry(server.name).or_default().push(cpu_us);
+            }
+        }
+    }
+    let of = |name| median(found.get(name).cloned().unwrap_or_default());
+    Ok(Row {
+        work: HIT.to_owned(),
+        measure: "cpu_per_request".to_owned(),
+        unit: "us".to_owned(),
+        ours: Some(of(OURS)),
+        peers: BTreeMap::from([(OUR_PLAIN.to_owned(), of(OUR_PLAIN))]),
+        aim: Some(Aim::PartOf(1.03, OUR_PLAIN)),
+    })
 }
 
 fn rows(work: &str, figures: &[Figure], found: &Value) -> Result<Vec<Row>, Failure> {

@@ -107,7 +107,7 @@ const BENCHES: &[Bench] = &[
     Bench {
         name: "media",
         about: "a live channel: 1,000 viewers at two edges behind a parent, 2,000 requests that \
-                wait for a part at one edge",
+                wait for a part at one edge, what understanding adds to a hit",
         run: media::run,
     },
     Bench {

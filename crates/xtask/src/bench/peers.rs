@@ -26,6 +26,8 @@ pub(super) struct Contestant {
 
 /// The name that our own server has among the contestants.
 pub(super) const OURS: &str = "selvedge";
+/// Our own server with nothing understood of video.
+pub(super) const OUR_PLAIN: &str = "selvedge-plain";
 /// Our own server on all cores and with a disk of its own: for how fast it takes in what is new.
 pub(super) const OUR_FILL: &str = "selvedge-fill";
 
@@ -132,6 +134,7 @@ impl Stage {
             "varnish" => start_varnish(&folder, &ports)?,
             "trafficserver" => start_trafficserver(&folder, &ports)?,
             OURS => start_ours(&folder, &ports, "selvedge.toml", Some(SERVER_CORE))?,
+            OUR_PLAIN => start_ours(&folder, &ports, "plain.toml", Some(SERVER_CORE))?,
             OUR_FILL => start_ours(&folder, &ports, "fill.toml", None)?,
             _ => return Err(Failure::new(format!("no peer is called {name}"))),
         };
@@ -287,9 +290,12 @@ mod tests {
         let folder = crate::repository().unwrap().join(TEMPLATES);
         let storage = Storage::Memory;
         let ports = Ports { storage, origin: 1, http: 2, https: 3, admin: 4 };
-        for (file, disks) in
-            [("selvedge.toml", 0), ("store/selvedge.toml", 1), ("store/fill.toml", 1)]
-        {
+        for (file, disks) in [
+            ("selvedge.toml", 0),
+            ("plain.toml", 0),
+            ("store/selvedge.toml", 1),
+            ("store/fill.toml", 1),
+        ] {
             let template = fs::read_to_string(folder.join(file)).unwrap();
             let configuration = replace(&template, Path::new("/f"), &ports).unwrap();
             let config = parse(&configuration, file, Profile::Facing).unwrap();
