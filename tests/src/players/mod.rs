@@ -57,8 +57,8 @@ impl Outcome {
 pub const TITLE: &str =
     "player   stream format   played  stalls  errors  segments  right  behind live";
 
-/// What is played in Chromium, one line after the other, as the page of the demo has it; `ll` is low-latency HLS. DASH of the
-/// channel is low-latency DASH.
+/// What is played in Chromium, one line after the other, as the page of the demo has it. `ll` is
+/// low-latency HLS; DASH of the channel is low-latency DASH.
 const PLAYS: [(&str, &[(&str, &str)]); 5] = [
     ("hls.js", &[("live", "hls"), ("video", "hls")]),
     ("hls.js", &[("live", "ll")]),
