@@ -2,7 +2,7 @@
 //! request waits upstream for all who wait here, and nobody gets another one's answer.
 
 use crate::slices::count;
-use crate::support::{HOST, becomes};
+use crate::support::{HOST, becomes, site_count};
 use selvedge_tests::live::{Caching, LiveOrigin, Name, Parts, Plan};
 use selvedge_tests::message::Recording;
 use selvedge_tests::response::read_response;
@@ -156,11 +156,16 @@ fn what_the_origin_refuses_is_passed_on_and_not_kept() {
 fn when_the_origin_gives_up_waiting_so_does_the_edge_and_keeps_nothing() {
     let (origin, edge) = live(Plan::low_latency());
     let target = playlist(0, "_HLS_msn=100");
-    let waiting = Watcher::ask(&edge, &target, "");
+    let first = Watcher::ask(&edge, &target, "");
     origin.await_held(&target, 1);
+    let others = (0..20).map(|_| Watcher::ask(&edge, &target, ""));
+    let waiting: Vec<_> = std::iter::once(first).chain(others).collect();
+    becomes(20, "requests that wait with the first", || site_count(&edge, "collapsed"));
     origin.give_up();
-    assert_eq!(waiting.rest().expect("an answer").status, 503);
-    assert_eq!(origin.gets(&target), 1);
+    for watcher in waiting {
+        assert_eq!(watcher.rest().expect("an answer").status, 503);
+    }
+    assert_eq!(origin.gets(&target), 1, "one answer is for all who waited");
     let again = Watcher::ask(&edge, &target, "");
     origin.await_held(&target, 1);
     origin.change(|channel| channel.finish_segment());

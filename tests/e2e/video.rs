@@ -335,7 +335,7 @@ fn a_range_of_a_growing_body_is_exact_as_soon_as_it_is_there() {
     ];
     origin.on("/l/1.m4s", Answer::steps(steps));
     let mut first = Client::http(edge.http());
-    first.send(&format!("GET /l/1.m4s HTTP/1.1\r\nHost: {HOST}\r\n\r\n"));
+    first.send(format!("GET /l/1.m4s HTTP/1.1\r\nHost: {HOST}\r\n\r\n"));
     let range = |of: &str| edge.get_with(HOST, "/l/1.m4s", &format!("Range: bytes={of}\r\n"));
     becomes(1, "fills", || site_count(&edge, "fills"));
     let is_there = range("2-5");

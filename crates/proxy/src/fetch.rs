@@ -10,7 +10,7 @@
 
 use crate::deliver;
 use crate::exchange::{self, Sent, exchange};
-use crate::fill::{self, Led, Mine};
+use crate::fill::{self, Judged, Led, Mine};
 use crate::ledger::{Fetched, Ledger};
 use crate::media;
 use crate::node::Core;
@@ -260,10 +260,11 @@ pub(crate) async fn pass(
         media::read(core, ask, &mut sent).await;
     }
     let not_kept = fill::not_kept(ask, &sent);
-    let (verdict, sent) = fill::judge_sent(core, ask, sent);
+    let Judged { verdict, for_waiters, .. } = fill::judge_sent(core, ask, &sent);
     let why = match verdict {
         Verdict::Store(_) if !may_store => REQUEST_BODY,
         Verdict::Store(_) if !fill::is_storable_length(core, &sent) => fill::TOO_LARGE,
+        Verdict::Store(_) if for_waiters => FOR_WAITERS,
         Verdict::Store(_) if not_kept.is_some() => not_kept.unwrap_or_default(),
         Verdict::Store(storable) => {
             let now = core.node.now();
@@ -280,6 +281,9 @@ pub(crate) async fn pass(
     };
     Ok(Box::new(Mine { reply: sent.reply, in_flight: sent.in_flight, why }).served(ask, trail))
 }
+
+/// The word for a playlist that was waited for in vain.
+const FOR_WAITERS: &str = "held-in-vain";
 
 /// The word for an answer to a request whose body is in no key.
 pub(crate) const REQUEST_BODY: &str = "request-body";

@@ -116,7 +116,7 @@ async fn fill(
     if let (Some(cold), StatusCode::PARTIAL_CONTENT) = (cold, status) {
         return fill_part(core, ask, cold, stale, sent, writer, tell).await;
     }
-    let (verdict, sent) = judge_sent(core, ask, sent);
+    let Judged { verdict, for_waiters, hit_for_miss } = judge_sent(core, ask, &sent);
     let length = sent.reply.response.body().size_hint().exact();
     match verdict {
         Verdict::Store(storable) if keep && slices::is_apart(core, &storable, length) => {
@@ -127,18 +127,19 @@ async fn fill(
         }
         Verdict::Store(storable) if keep && is_storable_length(core, &sent) => {
             let (writer, body) = begin_body(writer, storable, sent);
+            let writer = if for_waiters { writer.forsaken() } else { writer };
             tell(Led::Head(Arc::clone(&body.head)), fetched);
             pump(ask, writer, body).await;
         }
         verdict => {
-            let (why, remember) = match verdict {
+            let (why, remember) = match (verdict, not_kept) {
                 // A range beyond the end says nothing about the object.
-                Verdict::Pass(why @ NoStore::Partial) if cold.is_some() => {
+                (Verdict::Pass(why @ NoStore::Partial), _) if cold.is_some() => {
                     (why.word(), Duration::ZERO)
                 }
-                Verdict::Pass(why) => (why.word(), remember_for(ask, why)),
-                Verdict::Store(_) => not_kept
-                    .map_or((TOO_LARGE, ask.site.rules.hit_for_miss), |why| (why, Duration::ZERO)),
+                (Verdict::Pass(why), _) => (why.word(), remember_for(why, hit_for_miss)),
+                (Verdict::Store(_), Some(why)) => (why, Duration::ZERO),
+                (Verdict::Store(_), None) => (TOO_LARGE, hit_for_miss),
             };
             writer.pass(remember, core.node.now());
             // What the origin no longer says to everybody is not said to anybody from here.
@@ -166,6 +167,7 @@ async fn fill_part(
     let body_bytes = sent.reply.response.body().size_hint().exact();
     let rules = rules_of(core, ask, &sent);
     let judged = part::judge_part(&seen(ask, &sent), body_bytes, &rules);
+    let hit_for_miss = rules.hit_for_miss;
     drop(rules);
     let not_kept = not_kept(ask, &sent);
     let (why, remember) = match judged {
@@ -181,7 +183,7 @@ async fn fill_part(
         }
         Ok(_) => (not_kept.unwrap_or(slices::MISMATCH), Duration::ZERO),
         Err(why @ NoStore::Partial) => (why.word(), Duration::ZERO),
-        Err(why) => (why.word(), remember_for(ask, why)),
+        Err(why) => (why.word(), remember_for(why, hit_for_miss)),
     };
     writer.pass(remember, core.node.now());
     let mine = Mine { reply: sent.reply, in_flight: sent.in_flight, why };
@@ -287,7 +289,8 @@ fn renew(
     match freshened {
         Freshened::Updated(storable) => writer.refreshed(object, storable),
         Freshened::LastUse(headers, why) => {
-            writer.pass(remember_for(ask, why), core.node.now());
+            let hit_for_miss = rules_for(core, ask, object).hit_for_miss;
+            writer.pass(remember_for(why, hit_for_miss), core.node.now());
             core.node.store.remove(ask.key, &ask.full_key, object);
             Arc::new(object.with_fields(&headers))
         }
@@ -406,20 +409,32 @@ pub(crate) fn seen<'a>(ask: &'a Ask, sent: &'a Sent) -> Exchange<'a> {
     }
 }
 
-pub(crate) fn judge_sent(core: &Core, ask: &Ask, sent: Sent) -> (Verdict, Sent) {
+pub(crate) struct Judged {
+    pub(crate) verdict: Verdict,
+    /// It is for those alone who wait for it now.
+    pub(crate) for_waiters: bool,
+    /// For how long requests do not wait for each other if it is not for sharing.
+    pub(crate) hit_for_miss: Duration,
+}
+
+pub(crate) fn judge_sent(core: &Core, ask: &Ask, sent: &Sent) -> Judged {
     let target = ask.target();
-    let x = Exchange { target: Some(&target), ..seen(ask, &sent) };
-    let verdict = judge(&x, &rules_of(core, ask, &sent));
-    (verdict, sent)
+    let x = Exchange { target: Some(&target), ..seen(ask, sent) };
+    let rules = rules_of(core, ask, sent);
+    let for_waiters = media::is_for_waiters(core, ask, &as_seen(sent));
+    Judged { verdict: judge(&x, &rules), for_waiters, hit_for_miss: rules.hit_for_miss }
 }
 
 /// The rules for an answer that has come.
 fn rules_of<'a>(core: &Core, ask: &'a Ask, sent: &Sent) -> Cow<'a, SiteRules> {
+    media::rules_for(core, ask, &as_seen(sent))
+}
+
+fn as_seen(sent: &Sent) -> media::Seen<'_> {
     let response = &sent.reply.response;
     let first_bytes = response.body().ahead().next().map_or(&[][..], |bytes| bytes);
     let (status, headers) = (response.status(), response.headers());
-    let seen = media::Seen { status, headers, first_bytes, facts: sent.facts };
-    media::rules_for(core, ask, &seen)
+    media::Seen { status, headers, first_bytes, facts: sent.facts }
 }
 
 /// The rules for a stored response that is asked about.
@@ -450,10 +465,10 @@ pub(crate) fn is_storable_length(core: &Core, sent: &Sent) -> bool {
 
 /// For how long requests for this key go on without waiting for each other. What depends on one
 /// request says nothing about the next.
-fn remember_for(ask: &Ask, why: NoStore) -> Duration {
+fn remember_for(why: NoStore, hit_for_miss: Duration) -> Duration {
     match why {
         NoStore::Method | NoStore::RequestNoStore | NoStore::Authorization => Duration::ZERO,
-        _ => ask.site.rules.hit_for_miss,
+        _ => hit_for_miss,
     }
 }
 

@@ -360,8 +360,8 @@ fn find_known(core: &Core, entry: Option<&Entry>, ask: &Ask, now: Now) -> Found 
 /// The word for an error that a manifest has contradicted since.
 const PUBLISHED: &str = "published-since";
 
-/// A page that is stored in a coding which this request does not take: it is assembled without it, so one
-/// stored form serves all.
+/// A page that is stored in a coding which this request does not take: it is assembled without it,
+/// so one stored form serves all.
 fn page_in<'a>(entry: &'a Entry, ask: &Ask) -> Option<&'a Arc<Object>> {
     ask.site.esi.as_ref()?;
     let mut headers = ask.headers.clone();

@@ -4,6 +4,7 @@ use crate::cli::StreamsArgs;
 use crate::client::Table;
 use crate::look::Remote;
 use crate::problem::Problem;
+use crate::process;
 use http::{Method, StatusCode};
 use selvedge_proxy::StreamView;
 
@@ -18,17 +19,17 @@ pub(crate) fn run(args: &StreamsArgs) -> Result<(), Problem> {
         return Err(Problem::NoAnswer(format!("the node answered {status}: {}", text.trim())));
     }
     if args.json {
-        print!("{text}");
+        process::print(&text);
         return Ok(());
     }
     let streams: Vec<StreamView> = serde_json::from_str(&text).map_err(|error| {
         Problem::NoAnswer(format!("that is no answer of a node of this version: {error}"))
     })?;
     if streams.is_empty() {
-        println!("nobody has asked this node for video yet");
+        process::print("nobody has asked this node for video yet\n");
         return Ok(());
     }
-    print!("{}", table(&streams));
+    process::print(&table(&streams));
     Ok(())
 }
 

@@ -45,12 +45,33 @@ pub(crate) fn rules_for<'a>(core: &Core, ask: &'a Ask, seen: &Seen<'_>) -> Cow<'
     }
     match holds(core, ask, known, status, facts) {
         Holds::Unknown => Cow::Borrowed(site),
-        Holds::Never => Cow::Owned(error(site, Duration::ZERO)),
-        Holds::For(life, _) if matches!(life.why, Why::Negative | Why::DirectiveRefused) => {
-            Cow::Owned(error(site, life.total))
+        Holds::Never => Cow::Owned(error(site, of_waiters(ask))),
+        Holds::For(life, _) if life.why == Why::DirectiveRefused => {
+            Cow::Owned(error(site, of_waiters(ask)))
         }
+        Holds::For(life, _) if life.why == Why::Negative => Cow::Owned(error(site, life.total)),
         Holds::For(life, is_live) => Cow::Owned(success(site, life, media.lifetimes.mode, is_live)),
     }
+}
+
+/// Whether an answer is for those alone who wait for it now: they were held upstream as one
+/// request, and each of them would be held again by itself.
+pub(crate) fn is_for_waiters(core: &Core, ask: &Ask, seen: &Seen<'_>) -> bool {
+    let waits = ask.media.directives.as_ref().is_some_and(Directives::may_block);
+    let Some(media) = ask.site.media.as_ref().filter(|_| waits) else { return false };
+    let known = media.know(content_type(seen.headers), ask.path(), &[]);
+    known.kind != Kind::Other
+        && match holds(core, ask, known, seen.status, seen.facts) {
+            Holds::Never => true,
+            Holds::For(life, _) => life.why == Why::DirectiveRefused,
+            Holds::Unknown => false,
+        }
+}
+
+/// How long such an answer may take to come to all who waited.
+fn of_waiters(ask: &Ask) -> Duration {
+    let waits = ask.media.directives.as_ref().is_some_and(Directives::may_block);
+    if waits { Duration::from_secs(1) } else { Duration::ZERO }
 }
 
 enum Holds {

@@ -28,7 +28,7 @@ mod viewers;
 mod words;
 
 pub(crate) use export::export;
-pub(crate) use lifetimes::{Seen, hold, is_outdated, rules_for};
+pub(crate) use lifetimes::{Seen, hold, is_for_waiters, is_outdated, rules_for};
 pub(crate) use note::{note, strip_cmcd};
 pub(crate) use read::read;
 pub(crate) use rewrite::{is_rewritten, rewrite};

@@ -66,7 +66,10 @@ impl Rules {
         }
         let kind = selvedge_media::kind(content_type, path, first_bytes);
         let nameless = || selvedge_media::kind(content_type, "", first_bytes) != Kind::Other;
-        let is_certain = kind.is_manifest() || nameless();
+        // Whole films have these types as well; with the name of a segment it is one.
+        let is_film =
+            |kind: &str| content_type.get(..6).is_some_and(|it| it.eq_ignore_ascii_case(kind));
+        let is_certain = kind.is_manifest() || nameless() || is_film("video/") || is_film("audio/");
         Known { kind, ttl: None, is_certain }
     }
 }

@@ -126,9 +126,14 @@ impl Fill {
         covered != Some(false)
     }
 
+    /// It will not be stored.
+    fn forsake(&self) {
+        self.revoked.store(true, Ordering::Release);
+    }
+
     /// It will not be stored. Returns the writer's waker: it may want to give up.
     fn revoke(&self) -> Option<Waker> {
-        self.revoked.store(true, Ordering::Release);
+        self.forsake();
         lock(&self.state).take_writer()
     }
 }

@@ -98,6 +98,14 @@ impl FillWriter {
         head
     }
 
+    /// What it brings is for those who wait for it now: nobody else joins, and it is not stored.
+    #[must_use]
+    pub fn forsaken(self) -> Self {
+        self.store.shard(self.fill.key).remove(&self.fill);
+        self.fill.forsake();
+        self
+    }
+
     /// Shows bytes to all readers. Waits only if the fill slides and its slowest reader is a
     /// window behind. If the future is dropped, go on with [`FillWriter::pushed`]
     /// to its end before the next push.
