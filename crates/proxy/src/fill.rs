@@ -104,8 +104,7 @@ async fn fill(
             return tell(Led::Failed(failure), fetched);
         }
     };
-    let fetched = Some(sent.fetched.clone());
-    let status = sent.reply.response.status();
+    let (fetched, status) = (Some(sent.fetched.clone()), sent.reply.response.status());
     if rescue::is_stale_if_error_status(status) && stands_in(core, ask, stale.as_ref()) {
         let failure = Failure::ServerError(status);
         fail(ask, writer, &failure);
