@@ -77,3 +77,4 @@ mod upgrade;
 mod validation;
 mod vary;
 mod video;
+mod video_ahead;

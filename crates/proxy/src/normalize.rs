@@ -203,7 +203,7 @@ impl Ask {
             None => (path_and_query, None),
         };
         let path = target::normalize_path(path).map_err(|_| Failure::Refused(Refusal::Target))?;
-        let query = self.site.query.apply_to(query);
+        let (words, query) = media::Words::ahead(&self.site, query);
         let scheme = self.arrival.scheme;
         (own.full_key, own.path_and_query) =
             key_and_target(&self.site, scheme, &self.host, &path, query.as_deref());
@@ -216,7 +216,7 @@ impl Ask {
             own.carries.range = true;
         }
         (own.method, own.directives) = (Method::GET, RequestDirectives::default());
-        (own.media, own.token, own.arrival.behind) = (media::Words::default(), None, None);
+        (own.media, own.token, own.arrival.behind) = (words, None, None);
         Ok(ask)
     }
 

@@ -3,6 +3,7 @@
 //! for those who ask it, so that a parent has it before its edges want it. Never what is not there
 //! yet, and nothing when nobody watches.
 
+use super::rules::Rules;
 use super::stream::{At, Manifest, Stream};
 use crate::fetch;
 use crate::ledger::Ledger;
@@ -26,7 +27,7 @@ const PUBLISHED: Duration = Duration::from_millis(50);
 
 /// A player asked for an object: fetches what comes after it.
 pub(super) fn after_object(core: &Rc<Core>, ask: &Rc<Ask>, stream: &Arc<Stream>, now_ms: u64) {
-    let Some(media) = ask.site.media.as_ref().filter(|media| media.depth > 0) else { return };
+    let Some(media) = rules_of(ask) else { return };
     let range_start = range_start(ask);
     let mut next = match stream.track_of(&ask.path_and_query) {
         Some((manifest, track)) => {
@@ -50,7 +51,7 @@ pub(super) fn after_manifest(
     manifest: &Manifest,
     is_first: bool,
 ) {
-    let Some(media) = ask.site.media.as_ref().filter(|media| media.depth > 0) else { return };
+    let Some(media) = rules_of(ask) else { return };
     let now_ms = core.node.clock.now_mono_ms();
     let span = (manifest.facts.segment * 3).max(Duration::from_secs(10));
     let since_ms = now_ms.saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
@@ -59,6 +60,13 @@ pub(super) fn after_manifest(
         next = manifest.start(UnixMs(core.node.clock.now_wall_ms()), media.depth);
     }
     fetch_all(core, ask, stream, next);
+}
+
+/// The rules by which more is fetched after this. Nothing is for what was fetched ahead itself:
+/// manifests that name manifests would have no end.
+fn rules_of(ask: &Ask) -> Option<&Arc<Rules>> {
+    let rules = ask.site.media.as_ref().filter(|media| media.depth > 0);
+    rules.filter(|_| !ask.media.is_ahead)
 }
 
 /// What the player says that it will ask for next.

@@ -15,6 +15,8 @@ pub(crate) struct Words {
     /// Directives that make no sense: the origin is to say so, to this client alone.
     pub(crate) fault: Option<DirectivesFault>,
     pub(super) cmcd: Option<Box<Cmcd>>,
+    /// Nobody has sent it: it is fetched before a player asks.
+    pub(super) is_ahead: bool,
 }
 
 impl Words {
@@ -28,7 +30,21 @@ impl Words {
         if site.media.is_none() {
             return (Self::default(), site.query.apply_to(query));
         }
-        let (words, rest) = Self::take(query, carries.cmcd.then_some(req.headers()));
+        Self::counted(site, query, carries.cmcd.then_some(req.headers()))
+    }
+
+    /// Those of a request that a player will send, and its query as it will count.
+    pub(crate) fn ahead<'q>(site: &Site, query: Option<&'q str>) -> (Self, Option<Cow<'q, str>>) {
+        let (words, query) = Self::counted(site, query, None);
+        (Self { cmcd: None, is_ahead: true, ..words }, query)
+    }
+
+    fn counted<'q>(
+        site: &Site,
+        query: Option<&'q str>,
+        fields: Option<&http::HeaderMap>,
+    ) -> (Self, Option<Cow<'q, str>>) {
+        let (words, rest) = Self::take(query, fields);
         let rest = match rest {
             Some(Cow::Borrowed(rest)) => site.query.apply_to(Some(rest)),
             rest => site.query.apply_to(rest.as_deref()).map(|it| Cow::Owned(it.into_owned())),
