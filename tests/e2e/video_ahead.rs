@@ -1,10 +1,12 @@
 //! What is fetched before a player asks, where that could go wrong: manifests that lead to more
 //! manifests, nodes that share objects among them, players that say odd things.
 
+use crate::peers::Region;
 use crate::support::{HOST, becomes, edge_with, site_count};
-use selvedge_tests::Answer;
+use selvedge_tests::{Answer, Node, NodeConfig, Origin, Site};
 
 const HLS: &str = "application/vnd.apple.mpegurl";
+const TS: &str = "video/mp2t";
 
 fn of(kind: &str, body: impl Into<Vec<u8>>) -> Answer {
     Answer::new(200).header("content-type", kind).body(body)
@@ -13,6 +15,62 @@ fn of(kind: &str, body: impl Into<Vec<u8>>) -> Answer {
 fn playlist(names: &[String]) -> String {
     let list: String = names.iter().map(|name| format!("#EXTINF:4,\n{name}\n")).collect();
     format!("#EXTM3U\n#EXT-X-TARGETDURATION:4\n{list}#EXT-X-ENDLIST\n")
+}
+
+/// An origin with a film of twelve segments.
+fn film() -> Origin {
+    let origin = Origin::start();
+    let names: Vec<String> = (0..12).map(|n| format!("v{n}.ts")).collect();
+    origin.on("/v/list.m3u8", of(HLS, playlist(&names)));
+    for name in names {
+        origin.on(&format!("/v/{name}"), of(TS, name.clone()));
+    }
+    origin
+}
+
+/// Plays the film at these nodes, one after the other, and asserts that the origin gave each object
+/// once.
+#[track_caller]
+fn play(origin: &Origin, edges: &[Node], all: &[&Node]) {
+    for edge in edges {
+        drop(edge.get(HOST, "/v/list.m3u8"));
+    }
+    let sum = |name: &str| all.iter().map(|node| site_count(node, name)).sum::<u64>();
+    for n in 0..12 {
+        for edge in edges {
+            let answer = edge.get(HOST, &format!("/v/v{n}.ts"));
+            assert_eq!((answer.status, answer.text()), (200, format!("v{n}.ts")));
+        }
+        let settled = || sum("media_prefetches") > 0 && sum("fills") == sum("fills_stored");
+        assert!(selvedge_tests::eventually(settled), "fills end");
+    }
+    for n in 0..12 {
+        assert_eq!(origin.fetches(&format!("/v/v{n}.ts")), 1, "v{n}.ts");
+    }
+}
+
+/// The ring of an edge knows which parent owns what; a parent does not.
+#[test]
+fn with_several_parents_each_object_is_fetched_once() {
+    let origin = film();
+    let parent = |name| Node::parent(&NodeConfig::new(name).site(Site::any(&origin.url())));
+    let parents = [parent("parent-1"), parent("parent-2")];
+    let urls: Vec<String> = parents.iter().map(Node::url).collect();
+    let config = NodeConfig::new("edge-1").set("upstream", "parents", urls);
+    let edge = Node::edge(&config.site(Site::any(&origin.url())));
+    let all = [&edge, &parents[0], &parents[1]];
+    play(&origin, std::slice::from_ref(&edge), &all);
+}
+
+#[test]
+fn among_peers_each_object_is_fetched_once() {
+    let region = Region::build(3, |config| config);
+    let names: Vec<String> = (0..12).map(|n| format!("v{n}.ts")).collect();
+    region.origin.on("/v/list.m3u8", of(HLS, playlist(&names)));
+    for name in names {
+        region.origin.on(&format!("/v/{name}"), of(TS, name.clone()));
+    }
+    play(&region.origin, &region.edges, &region.edges.iter().collect::<Vec<_>>());
 }
 
 /// Each names the next as its segment: without a viewer there is no end to it.

@@ -1,7 +1,7 @@
 //! What players will ask for next is fetched before they do: what the manifest lists after what
-//! they asked for, what it hints at, and what they say themselves (CMCD `nor`). Each node does so
-//! for those who ask it, so that a parent has it before its edges want it. Never what is not there
-//! yet, and nothing when nobody watches.
+//! they asked for, what it hints at, and what they say themselves (CMCD `nor`). The node that they
+//! ask does so, by the way on which it would ask for them: so the parent or the peer that owns the
+//! object has it too, and no other. Never what is not there yet, and nothing when nobody watches.
 
 use super::rules::Rules;
 use super::stream::{At, Manifest, Stream};
@@ -13,7 +13,7 @@ use crate::request::{self, What};
 use http::header;
 use selvedge_media::{Ahead, AheadFrom, Base, ByteRange, Kind, Scope, UnixMs, resolve};
 use selvedge_net::RequestBody;
-use selvedge_policy::{Reuse, reuse};
+use selvedge_policy::{Reuse, cdn_loop, reuse};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,11 +62,13 @@ pub(super) fn after_manifest(
     fetch_all(core, ask, stream, next);
 }
 
-/// The rules by which more is fetched after this. Nothing is for what was fetched ahead itself:
-/// manifests that name manifests would have no end.
+/// The rules by which more is fetched after this. Nothing is for another node, which knows who owns
+/// what comes next and asks that one; and nothing for what was fetched ahead itself: manifests that
+/// name manifests would have no end.
 fn rules_of(ask: &Ask) -> Option<&Arc<Rules>> {
+    let is_for_node = ask.carries.cdn_loop && cdn_loop::came_from_ours(&ask.headers);
     let rules = ask.site.media.as_ref().filter(|media| media.depth > 0);
-    rules.filter(|_| !ask.media.is_ahead)
+    rules.filter(|_| !is_for_node && !ask.media.is_ahead)
 }
 
 /// What the player says that it will ask for next.
