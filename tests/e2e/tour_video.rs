@@ -53,6 +53,12 @@ fn a_clip_and_a_channel_come_through_the_edge_and_end_with_the_demo() {
         assert!(got == is && got.len() > 500, "{name}: {} and {}", got.len(), is.len());
     }
 
+    for_members(&demo, &edge);
+    let line = demo.line("  edge eu");
+    let admin = line.split_whitespace().last().expect("its admin listener");
+    let streams = run(&binary().display().to_string(), &["streams", "--admin", admin]);
+    assert!(streams.stdout.contains("/video/"), "{}", streams.stdout);
+
     let playlist = || get(&format!("{edge}/live/media_1.m3u8"));
     let before = playlist();
     let moved = eventually(|| newest(&playlist()) != newest(&before));
@@ -74,6 +80,23 @@ fn a_clip_and_a_channel_come_through_the_edge_and_end_with_the_demo() {
     let process = format!("/proc/{}/exe", encoders[0]);
     let ended = eventually(|| std::fs::read_link(&process).is_err());
     assert!(ended, "ffmpeg runs on after the demo was killed");
+}
+
+/// What is for members is had by a signed URL, and all that its playlists name with it.
+#[track_caller]
+fn for_members(demo: &Demo, edge: &str) {
+    let url = format!("{edge}/members/master.m3u8");
+    assert!(get(&url).starts_with("HTTP/1.1 403"));
+    let files = demo.line("  files").split_whitespace().nth(1).expect("a folder").to_owned();
+    let key = format!("{files}/sign/demo.key");
+    let how = ["--prefix", "/members/", "--expires", "1h", "--key", &key, "--site", "news"];
+    let how: Vec<&str> = ["sign", &url].into_iter().chain(how).collect();
+    let signed = run(&binary().display().to_string(), &how).stdout;
+    let master = get(signed.trim());
+    let playlist = master.lines().rfind(|line| line.starts_with("media_")).expect("a playlist");
+    let playlist = get(&format!("{edge}/members/{playlist}"));
+    let segment = playlist.lines().rfind(|line| line.contains(".m4s")).expect("a segment");
+    assert!(get(&format!("{edge}/members/{segment}")).starts_with("HTTP/1.1 200"), "{segment}");
 }
 
 #[test]

@@ -11,9 +11,7 @@ use selvedge_media::query;
 use selvedge_media::token::{self, Denied, Grant, Key, Keys, Shown};
 use selvedge_net::Clock;
 use selvedge_policy::target::normalize_path;
-use std::io::Write;
 use std::net::{IpAddr, Ipv6Addr};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -177,17 +175,7 @@ const fn explained(denied: Denied) -> &'static str {
 
 fn new_key(file: &Path) -> Result<(), Fault> {
     key_name(file)?;
-    let mut secret = [0; 32];
-    aws_lc_rs::rand::fill(&mut secret)
-        .map_err(|_| Fault::new(Kind::TryAgain, "the system gives no random bytes"))?;
-    let digits: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut options = std::fs::OpenOptions::new();
-    let opened = options.write(true).create_new(true).mode(0o600).open(file);
-    let written = opened.and_then(|mut key| {
-        writeln!(key, "{digits}")?;
-        key.sync_all()
-    });
-    written.map_err(|error| Fault::file(file, &error))?;
+    sign_keys::make(file).map_err(|error| Fault::file(file, &error))?;
     process::say(&format!("{}: a new key; give it to all nodes of the site", file.display()));
     Ok(())
 }

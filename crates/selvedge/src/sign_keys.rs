@@ -5,6 +5,8 @@ use selvedge_config::{Config, Signed, Site};
 use selvedge_media::token::{Key, SECRET_BYTES_MIN};
 use selvedge_proxy::KeyFault;
 use std::collections::HashMap;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -80,6 +82,18 @@ fn malformed(file: &Path) -> KeyFault {
         "is not one line of {min} to {max} hexadecimal digits: `selvedge sign new-key` makes one"
     );
     KeyFault { file: file.to_owned(), why }
+}
+
+/// Makes the file of a new key, which only its owner can read; one that is there stays.
+pub(crate) fn make(file: &Path) -> std::io::Result<()> {
+    let mut secret = [0; 32];
+    let nothing = |_| std::io::Error::other("the system gives no random bytes");
+    aws_lc_rs::rand::fill(&mut secret).map_err(nothing)?;
+    let digits: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut options = std::fs::OpenOptions::new();
+    let mut key = options.write(true).create_new(true).mode(0o600).open(file)?;
+    writeln!(key, "{digits}")?;
+    key.sync_all()
 }
 
 /// The bytes that hexadecimal digits stand for.

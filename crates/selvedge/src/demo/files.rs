@@ -24,7 +24,9 @@ pub(super) fn write(folder: &Path, ports: &Ports, access: Access) -> std::io::Re
     let origin = format!("origin = [\"http://{}\"]\npush = true\n", ports.origin);
     let shop = "hosts = [\"www.shop.test\", \"*.shop.test\", \"shop.cdn.test\"]\n";
     put("shop.toml", format!("{shop}{origin}"))?;
-    put("news.toml", format!("hosts = [\"*\"]\n{origin}"))?;
+    put("news.toml", format!("hosts = [\"*\"]\n{origin}{MEMBERS}"))?;
+    std::fs::create_dir(folder.join("sign"))?;
+    crate::sign_keys::make(&folder.join("sign/demo.key"))?;
     put("control.toml", control(ports))?;
     put("parent.toml", parent(ports, access))?;
     put("edge.toml", edge(ports, access))?;
@@ -35,6 +37,10 @@ pub(super) fn write(folder: &Path, ports: &Ports, access: Access) -> std::io::Re
     put("cdn.test.zone", ZONE.to_owned())?;
     put("coverage.csv", coverage())
 }
+
+/// The part of the site that is for members: by signed URLs, which manifests carry on.
+const MEMBERS: &str = "signed = \"query\"\nsigned_keys = [\"demo\"]\n\
+                       signed_paths = [\"/members/\"]\nmedia_tokens = true\n";
 
 /// The zone that the demo answers for; each site has a name in it.
 const ZONE: &str = include_str!("cdn.test.zone");
@@ -123,7 +129,9 @@ fn coverage() -> String {
 }
 
 fn node(name: &str) -> String {
-    format!("[node]\nname = \"{name}\"\nworkers = 1\ndrain_timeout = \"3s\"\n")
+    format!(
+        "[node]\nname = \"{name}\"\nworkers = 1\ndrain_timeout = \"3s\"\nsign_keys = \"sign\"\n"
+    )
 }
 
 fn cache(name: &str, access: Access) -> String {

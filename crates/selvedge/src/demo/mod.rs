@@ -55,7 +55,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Problem> {
     let pids: Vec<u32> = parts.iter().filter(is_spare).map(Part::pid).collect();
     let mut studio = Studio::open(video, ports.origin, folder.path())
         .map_err(system("cannot make a folder for the clip"))?;
-    let player = tour::player(&ports, studio.has_ffmpeg(), &libraries);
+    let player = tour::player(&ports, folder.path(), studio.has_ffmpeg(), &libraries);
     process::print(&tour::text(&ports, folder.path(), &pids, &player));
     let ended = runtime.block_on(watch(&mut signals, &mut parts, &mut studio));
     process::say("stopping");

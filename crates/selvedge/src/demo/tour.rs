@@ -11,11 +11,16 @@ pub(super) fn text(ports: &Ports, folder: &Path, pids: &[u32], player: &str) -> 
 }
 
 /// Where video is, and what is missing for it.
-pub(super) fn player(ports: &Ports, has_ffmpeg: bool, libraries: &Libraries) -> String {
+pub(super) fn player(
+    ports: &Ports,
+    folder: &Path,
+    has_ffmpeg: bool,
+    libraries: &Libraries,
+) -> String {
     if !has_ffmpeg {
         return "Video: ffmpeg is not here: install it (apt-get install ffmpeg)\n\n".to_owned();
     }
-    let edge = ports.edge;
+    let (edge, edge_admin, files) = (ports.edge, ports.edge_admin, folder.display());
     let players = match libraries.names() {
         none if none.is_empty() => format!(
             "what the browser plays by itself; for more, in a folder of your own:\n\
@@ -29,7 +34,11 @@ pub(super) fn player(ports: &Ports, has_ffmpeg: bool, libraries: &Libraries) -> 
          \x20 http://{edge}/player    # with {players}\n\
          \x20 curl -s http://{edge}/live/media_0.m3u8    # again: it has moved\n\
          \x20 curl -si http://{edge}/video/0-00007.m4s -o /dev/null -D -    # a segment, kept\n\
-         \x20 ffplay http://{edge}/live/master.m3u8\n\n"
+         \x20 ffplay http://{edge}/live/master.m3u8\n\
+         \x20 selvedge streams --admin {edge_admin}    # who watches what\n\
+         \x20 curl -si http://{edge}/members/master.m3u8    # 403: for signed URLs alone\n\
+         \x20 selvedge sign http://{edge}/members/master.m3u8 --prefix /members/ --expires 1h \\\n\
+         \x20     --key {files}/sign/demo.key --site news\n\n"
     )
 }
 

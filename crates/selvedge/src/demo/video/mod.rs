@@ -70,9 +70,11 @@ impl Gallery {
         if let Some(wanted) = low_latency {
             return Some(self.in_parts(path, &wanted).await);
         }
-        let body = if path.starts_with(CLIP) {
+        let clip_path = path.strip_prefix(MEMBERS).map(|name| format!("{CLIP}{name}"));
+        let clip_path = clip_path.as_deref().unwrap_or(path);
+        let body = if clip_path.starts_with(CLIP) {
             let Some(clip) = self.video.clip.get() else { return Some(is_being_made()) };
-            clip.get(path).cloned().map(OutgoingBody::full)
+            clip.get(clip_path).cloned().map(OutgoingBody::full)
         } else if path.starts_with(CHANNEL) {
             self.shelf.get(path)
         } else if path == NOW {
@@ -121,6 +123,8 @@ impl Gallery {
 
 /// Where the clip is.
 const CLIP: &str = "/video/";
+/// Where the clip is for members, whose URLs are signed.
+const MEMBERS: &str = "/members/";
 /// Where the channel is.
 const CHANNEL: &str = "/live/";
 
