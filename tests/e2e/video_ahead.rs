@@ -3,7 +3,8 @@
 
 use crate::peers::Region;
 use crate::support::{HOST, becomes, edge_with, site_count};
-use selvedge_tests::{Answer, Node, NodeConfig, Origin, Site};
+use selvedge_tests::answer::Step;
+use selvedge_tests::{Answer, Gate, Node, NodeConfig, Origin, Site};
 
 const HLS: &str = "application/vnd.apple.mpegurl";
 const TS: &str = "video/mp2t";
@@ -86,4 +87,31 @@ fn what_a_fetched_manifest_names_is_not_fetched_ahead_in_turn() {
     becomes(2, "fills", || site_count(&edge, "fills_stored"));
     drop(edge.get(HOST, "/0/list.m3u8"));
     assert_eq!(origin.requests().len(), 2);
+}
+
+/// An object that is long on its way takes its bytes from the budget as they come.
+#[test]
+fn what_is_being_fetched_is_taken_from_the_budget() {
+    let (origin, edge) =
+        edge_with(|site| site.set("media_prefetch", 1).set("media_prefetch_rate", "64KiB"));
+    let gate = Gate::shut();
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {TS}\r\nContent-Length: 4194304\r\n\r\n");
+    let half = Step::Generate { length: 2 << 20, chunked: false };
+    let long = [Step::Send(head.into()), half.clone(), Step::Wait(gate.clone()), half];
+    origin.on("/v/long.ts", Answer::steps(long.into()));
+    for name in ["a", "b", "c"] {
+        origin.on(&format!("/v/{name}.ts"), of(TS, name));
+    }
+    drop(edge.get(HOST, "/v/a.ts?CMCD=nor%3D%22long.ts%22"));
+    becomes(2 << 20, "bytes fetched ahead", || site_count(&edge, "media_prefetched_bytes"));
+    drop(edge.get(HOST, "/v/b.ts?CMCD=nor%3D%22c.ts%22"));
+    becomes(1, "objects beyond the budget", || skipped(&edge, "budget"));
+    assert_eq!(origin.fetches("/v/c.ts"), 0);
+    gate.open();
+}
+
+/// Objects that were not fetched ahead, for this reason.
+fn skipped(edge: &Node, reason: &str) -> u64 {
+    let label = format!("reason=\"{reason}\"");
+    edge.metrics().sum("selvedge_media_prefetch_skipped_total", &[&label]) as u64
 }

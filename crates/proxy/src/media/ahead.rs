@@ -168,28 +168,27 @@ async fn fetch_one(
         served = Box::pin(complete).await.map_err(|_| "failed")?;
     }
     let status = served.shared_head().map(|head| head.status.as_u16());
-    let bytes = match served.what {
+    // As they come: others begin meanwhile, and know what is left.
+    let came = |bytes| {
+        ask.site.counters.here().media_prefetched.add(bytes);
+        media.budget.take(bytes, clock.now_mono_ms());
+    };
+    match served.what {
         What::Passed(_) => return Err("not-kept"),
         _ if status.is_some_and(|status| status >= 300) => return Err("not-there"),
         What::Fill(mut reader, _) => {
-            let mut bytes = 0;
             while let Some(Ok(chunk)) = reader.chunk().await {
-                bytes += chunk.len() as u64;
+                came(chunk.len() as u64);
             }
-            bytes
         }
         What::Sliced(mut reader) | What::Part(mut reader, _) => {
-            let mut bytes = 0;
             while let Some(Ok(chunk)) = std::future::poll_fn(|cx| reader.poll_next(cx)).await {
-                bytes += chunk.len() as u64;
+                came(chunk.len() as u64);
             }
-            bytes
         }
-        What::Object(object) => object.body.len(),
-        What::Page(_) | What::Own(_) | What::Switch(_) => 0,
-    };
-    ask.site.counters.here().media_prefetched.add(bytes);
-    media.budget.take(bytes, clock.now_mono_ms());
+        What::Object(object) => came(object.body.len()),
+        What::Page(_) | What::Own(_) | What::Switch(_) => {}
+    }
     Ok(())
 }
 
