@@ -5,6 +5,7 @@ use crate::peers::Region;
 use crate::support::{HOST, becomes, edge_with, site_count};
 use selvedge_tests::answer::Step;
 use selvedge_tests::{Answer, Gate, Node, NodeConfig, Origin, Site};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 const HLS: &str = "application/vnd.apple.mpegurl";
 const TS: &str = "video/mp2t";
@@ -114,4 +115,29 @@ fn what_is_being_fetched_is_taken_from_the_budget() {
 fn skipped(edge: &Node, reason: &str) -> u64 {
     let label = format!("reason=\"{reason}\"");
     edge.metrics().sum("selvedge_media_prefetch_skipped_total", &[&label]) as u64
+}
+
+/// What was too early once is fetched when its time has come, and counts only if it was fetched.
+#[test]
+fn what_could_not_be_fetched_ahead_may_be_later_and_is_of_no_use_till_then() {
+    let (origin, edge) = edge_with(|site| site.set("media_prefetch", 1));
+    let mpd = "<?xml version=\"1.0\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" \
+        type=\"dynamic\" availabilityStartTime=\"1990-01-01T00:00:00Z\" minBufferTime=\"PT2S\">\
+        <Period start=\"PT0S\"><AdaptationSet><SegmentTemplate timescale=\"1\" \
+        duration=\"100000000\" startNumber=\"1\" media=\"d$Number$.m4s\"/><Representation \
+        id=\"1\" bandwidth=\"1\"/></AdaptationSet></Period></MPD>";
+    origin.on("/d/live.mpd", of("application/dash+xml", mpd));
+    drop(edge.get(HOST, "/d/live.mpd"));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
+    let last = (now - 631_152_000) / 100_000_000;
+    for n in [last, last + 1] {
+        origin.on(&format!("/d/d{n}.m4s"), of("video/iso.segment", n.to_string()));
+    }
+    for count in 1..3 {
+        drop(edge.get(HOST, &format!("/d/d{last}.m4s?CMCD=su")));
+        becomes(count, "objects of the future", || skipped(&edge, "too-early"));
+    }
+    drop(edge.get(HOST, &format!("/d/d{}.m4s?CMCD=su", last + 1)));
+    becomes(3, "objects of the future", || skipped(&edge, "too-early"));
+    assert_eq!(site_count(&edge, "media_prefetch_used"), 0);
 }

@@ -91,23 +91,33 @@ fn fetch_all(core: &Rc<Core>, ask: &Rc<Ask>, stream: &Arc<Stream>, all: Vec<Ahea
     let skipped = &ask.site.counters.here().media_prefetch_skipped;
     for ahead in all {
         let is_guess = ahead.from == AheadFrom::Predicted && ahead.available_at.is_none();
-        if is_guess || !stream.claim(name_of(core, &ahead.path, ahead.range.map(|it| it.start))) {
+        let name = name_of(core, &ahead.path, ahead.range.map(|it| it.start));
+        if is_guess || !stream.claim(name) {
             continue;
         }
         let Some(running) = Running::enter(core) else {
+            stream.release(name);
             skipped.inc("busy");
             return;
         };
         let (task_core, ask, stream) = (Rc::clone(core), Rc::clone(ask), Arc::clone(stream));
         core.tasks.spawn_background(async move {
-            let outcome = fetch_one(&task_core, &ask, &stream, ahead).await;
-            if let Err(word) = outcome {
+            if let Err(word) = fetch_one(&task_core, &ask, &stream, ahead, name).await {
                 ask.site.counters.here().media_prefetch_skipped.inc(word);
+                match word {
+                    TOO_EARLY | UNWATCHED | BUDGET => stream.release(name),
+                    _ => stream.set_fetched(name, false),
+                }
             }
             drop(running);
         });
     }
 }
+
+/// Reasons why an object is not fetched now, and may be later.
+const TOO_EARLY: &str = "too-early";
+const UNWATCHED: &str = "unwatched";
+const BUDGET: &str = "budget";
 
 /// How an object is named in the list of those that were fetched ahead.
 pub(super) fn name_of(core: &Core, path: &str, range_start: Option<u64>) -> u64 {
@@ -129,6 +139,7 @@ async fn fetch_one(
     ask: &Rc<Ask>,
     stream: &Arc<Stream>,
     ahead: Ahead,
+    name: u64,
 ) -> Result<(), &'static str> {
     let Some(media) = &ask.site.media else { return Ok(()) };
     let clock = &core.node.clock;
@@ -136,17 +147,17 @@ async fn fetch_one(
         let wait = u64::try_from(at.saturating_sub(clock.now_wall_ms())).unwrap_or(0);
         let wait = Duration::from_millis(wait);
         if wait > WAIT_MAX {
-            return Err("too-early");
+            return Err(TOO_EARLY);
         }
         if !wait.is_zero() {
             tokio::time::sleep(wait + PUBLISHED).await;
         }
     }
     if !stream.is_watched(clock.now_mono_ms()) {
-        return Err("unwatched");
+        return Err(UNWATCHED);
     }
     if !media.budget.has_some(clock.now_mono_ms()) {
-        return Err("budget");
+        return Err(BUDGET);
     }
     let seed = &core.node.seed;
     let Ok(ask) = ask.ahead(seed, &ahead.path, ahead.range.and_then(field)) else {
@@ -157,6 +168,7 @@ async fn fetch_one(
     }
     ask.site.counters.here().media_prefetches.inc();
     stream.figures.here().prefetches.inc();
+    stream.set_fetched(name, true);
     let mut ledger = Ledger::of_prefetch(core, &ask, clock.now_mono_us());
     let (body, now) = (RequestBody::empty(), core.node.now());
     let answer = request::answer(core, &ask, body, now, &mut ledger);

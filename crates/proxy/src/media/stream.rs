@@ -57,7 +57,15 @@ struct State {
     /// Of a media playlist of this stream, or the MPD: for what says nothing of itself.
     sample: Option<Facts>,
     manifests: Vec<Arc<Manifest>>,
-    ahead: VecDeque<u64>,
+    ahead: VecDeque<Claim>,
+}
+
+/// An object that is not to be fetched ahead again.
+#[derive(Debug)]
+struct Claim {
+    object: u64,
+    /// It was fetched, or is being fetched: asked for, it comes of use.
+    is_fetched: bool,
 }
 
 /// A manifest, as it was read last.
@@ -293,21 +301,34 @@ impl Stream {
     /// Notes that an object is fetched ahead. False: it is already, or was.
     pub(super) fn claim(&self, object: u64) -> bool {
         let mut state = self.lock();
-        if state.ahead.contains(&object) {
+        if state.ahead.iter().any(|claim| claim.object == object) {
             return false;
         }
         if state.ahead.len() == AHEAD_MAX {
             state.ahead.pop_front();
         }
-        state.ahead.push_back(object);
+        state.ahead.push_back(Claim { object, is_fetched: false });
         true
+    }
+
+    /// Notes whether an object that is to be fetched ahead comes to be there.
+    pub(super) fn set_fetched(&self, object: u64, is_fetched: bool) {
+        let mut state = self.lock();
+        if let Some(claim) = state.ahead.iter_mut().find(|claim| claim.object == object) {
+            claim.is_fetched = is_fetched;
+        }
+    }
+
+    /// Notes that an object was not fetched ahead and may be another time.
+    pub(super) fn release(&self, object: u64) {
+        self.lock().ahead.retain(|claim| claim.object != object);
     }
 
     /// Whether an object was fetched ahead and is asked for now for the first time.
     pub(super) fn redeem(&self, object: u64) -> bool {
         let mut state = self.lock();
-        let place = state.ahead.iter().position(|known| *known == object);
-        place.and_then(|place| state.ahead.remove(place)).is_some()
+        let place = state.ahead.iter().position(|claim| claim.object == object);
+        place.and_then(|place| state.ahead.remove(place)).is_some_and(|claim| claim.is_fetched)
     }
 
     /// What this stream looks like together with those that belong to it.
