@@ -105,6 +105,30 @@ fn a_token_in_the_query_or_a_cookie_opens_what_it_is_for() {
     becomes(0, "refusals", || site_count(&edge, "refused"));
 }
 
+/// A page that is protected tells its own address in Referer, and a player that of what comes next.
+#[test]
+fn a_token_goes_nowhere_in_other_addresses_either() {
+    let (origin, signer) = (Origin::start(), Signer::new());
+    origin.on("*", Answer::cacheable("secret", 600).header("content-type", "video/mp2t"));
+    let config = config("edge-1", site(&origin)).set("log", "query", true);
+    let edge = Node::edge(&config);
+    let token = signer.token("/");
+    let next = format!("nor%3D%22b.ts%3Fselvedge-token%3D{token}%22");
+    let target = format!("/a.ts?selvedge-token={token}&CMCD={next}");
+    let page = format!("Referer: http://{HOST}/page?selvedge-token={token}&a=1\r\n");
+    let answer = edge.get_with(HOST, &target, &page);
+    assert_eq!(answer.status, 200);
+    becomes(2, "fills", || site_count(&edge, "fills_stored"));
+    let line = edge.log_line(answer.header("x-request-id").expect("an id"));
+    assert!(!line.to_string().contains(&token), "{line}");
+    assert_eq!(line["referer"], format!("http://{HOST}/page?selvedge-token=&a=1"));
+    let sent = String::from_utf8_lossy(&origin.bytes()).into_owned();
+    assert!(!sent.contains(&token), "{sent}");
+    assert_eq!(origin.last("/b.ts").target, "/b.ts");
+    drop(edge.get(HOST, &format!("/b.ts?selvedge-token={token}")));
+    becomes(1, "objects fetched ahead of use", || site_count(&edge, "media_prefetch_used"));
+}
+
 #[test]
 fn without_a_good_token_nothing_is_given_not_even_a_hit() {
     let (origin, edge, signer) = start();

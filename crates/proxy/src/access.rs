@@ -113,7 +113,39 @@ impl Access {
 
     /// A query as it may be written down.
     pub(crate) fn without_token<'q>(&self, query: &'q str) -> Cow<'q, str> {
-        query::without(query, &[&self.name])
+        match query::without(query, &[&self.name]) {
+            Cow::Borrowed(query) => self.blank(query),
+            Cow::Owned(query) => Cow::Owned(self.blank(&query).into_owned()),
+        }
+    }
+
+    /// A text with nothing behind the token's name, however deep it is encoded: the address of the
+    /// page that asks, or what a player says that it will ask for next.
+    fn blank<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if !text.contains(&self.name) {
+            return Cow::Borrowed(text);
+        }
+        let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+        while let Some(at) = rest.find(&self.name) {
+            let (before, named) = rest.split_at(at);
+            let (name, after) = named.split_at(self.name.len());
+            out.push_str(before);
+            let value = after_equals(after).filter(|_| begins_pair(&out));
+            let value = value.unwrap_or(after);
+            out.push_str(name);
+            out.push_str(&after[..after.len() - value.len()]);
+            let is_token = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+            let is_pair = value.len() < after.len();
+            rest = if is_pair { value.trim_start_matches(is_token) } else { after };
+        }
+        out.push_str(rest);
+        Cow::Owned(out)
+    }
+
+    /// The address of the page that asks, as others may see it; none if nobody can read it.
+    pub(crate) fn referer(&self, value: &[u8]) -> Option<Vec<u8>> {
+        let text = str::from_utf8(value).ok()?;
+        Some(self.blank(text).into_owned().into_bytes())
     }
 
     /// Whether a path, in normal form, needs a token. An origin may take one that is not plain for
@@ -134,6 +166,12 @@ impl Access {
     /// Takes what is for this CDN alone off the fields of a request.
     pub(crate) fn strip(&self, headers: &mut HeaderMap) {
         headers.remove(&SELVEDGE_GRANT);
+        if let Some(page) = headers.remove(header::REFERER)
+            && let Some(page) = self.referer(page.as_bytes())
+            && let Ok(page) = HeaderValue::try_from(page)
+        {
+            headers.insert(header::REFERER, page);
+        }
         let header::Entry::Occupied(cookies) = headers.entry(header::COOKIE) else { return };
         if !cookies.iter().any(|line| self.is_in(line)) {
             return;
@@ -190,6 +228,21 @@ pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
 
 fn seconds(wall_s: i64) -> u64 {
     u64::try_from(wall_s).unwrap_or_default()
+}
+
+/// Whether a name that stands behind this text is not the end of a longer one.
+fn begins_pair(text: &str) -> bool {
+    let is_named = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let plain = text.trim_end_matches(|c: char| c.is_ascii_hexdigit());
+    !text.ends_with(is_named) || (plain.ends_with('%') && text.len() >= plain.len() + 2)
+}
+
+/// What stands behind an equals sign, as it is or in percent-encoding.
+fn after_equals(text: &str) -> Option<&str> {
+    text.strip_prefix('=').or_else(|| {
+        let digits = text.strip_prefix('%')?.trim_start_matches("25");
+        digits.strip_prefix("3D").or_else(|| digits.strip_prefix("3d"))
+    })
 }
 
 #[cfg(test)]
@@ -250,6 +303,16 @@ mod tests {
     fn no_token_is_written_down() {
         let query = "a=1&selvedge-token=1.a.2&selvedge%2dtoken=3&b";
         assert_eq!(access("").without_token(query), "a=1&b");
+        let said = |value: &str| format!("CMCD=nor%3D%22b.ts%3Fselvedge-token{value}%26x%22");
+        for sign in ["%3D", "%253D", "%25253d", "="] {
+            let query = said(&format!("{sign}1.a.9_-"));
+            assert_eq!(access("").without_token(&query), said(sign));
+        }
+        for other in ["s%3D1", "", "%3B1"] {
+            assert_eq!(access("").without_token(&said(other)), said(other), "another name");
+        }
+        let short = access("signed_name = \"t\"");
+        assert_eq!(short.without_token("start=1&x=%26t%3D1"), "start=1&x=%26t%3D");
     }
 
     fn cookies(lines: &[&str]) -> HeaderMap {

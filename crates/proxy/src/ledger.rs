@@ -154,10 +154,11 @@ impl Ledger {
 
     /// Names the site whose counters this request moves. Its tokens are never logged.
     pub(crate) fn at_site(&mut self, site: &Arc<Site>) {
-        if let (Some(access), Some(line)) = (&site.access, &mut self.line)
-            && let Some((path, query)) = line.path.split_once('?')
-        {
-            line.path = format!("{path}?{}", access.without_token(query));
+        if let (Some(access), Some(line)) = (&site.access, &mut self.line) {
+            if let Some((path, query)) = line.path.split_once('?') {
+                line.path = format!("{path}?{}", access.without_token(query));
+            }
+            line.referer = line.referer.take().and_then(|page| access.referer(&page));
         }
         self.site = Some(Arc::clone(site));
     }

@@ -5,6 +5,7 @@
 
 use super::rules::Rules;
 use super::stream::{At, Manifest, Stream};
+use super::words::Words;
 use crate::fetch;
 use crate::ledger::Ledger;
 use crate::node::Core;
@@ -80,7 +81,12 @@ fn said(ask: &Ask) -> Option<Ahead> {
         Some(next) => {
             let url = resolve(&base, next).ok()?;
             scope.check(&url).ok()?;
-            url.path_and_query()
+            // As it will be in the key: players say it as they will send it.
+            let (_, query) = Words::ahead(&ask.site, url.query.as_deref());
+            match query {
+                Some(query) => format!("{}?{query}", url.path),
+                None => url.path,
+            }
         }
         None => cmcd.next_range.map(|_| ask.path_and_query.clone())?,
     };
