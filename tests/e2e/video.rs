@@ -85,6 +85,22 @@ fn what_an_origin_does_not_say_the_manifest_does() {
     assert!(answer.age().is_some(), "players compute with it: {:?}", answer.headers);
 }
 
+/// An origin that asks for a cookie, and does not say that its answer is for one client.
+#[test]
+fn a_key_that_was_given_for_a_cookie_is_for_nobody_else() {
+    let (origin, edge) = of_silent_origin();
+    origin.on("/v/a.key", of("application/octet-stream", "0123456789abcdef"));
+    drop(edge.get(HOST, "/v/list.m3u8"));
+    for _ in 0..2 {
+        drop(edge.get_with(HOST, "/v/a.key", "Cookie: session=paid\r\n"));
+    }
+    assert_eq!(origin.fetches("/v/a.key"), 2);
+    origin.on("/v/a.key", Answer::new(403));
+    assert_eq!(edge.get(HOST, "/v/a.key").status, 403);
+    origin.on("/v/b.key", of("application/octet-stream", "fedcba9876543210"));
+    about(ttl(&edge, "/v/b.key"), 14 * 86_400);
+}
+
 #[test]
 fn the_word_of_the_origin_counts_unless_the_site_says_otherwise() {
     let rows = [("silent", 60, None), ("shorter", 2, None), ("ours", 2, Some(2))];

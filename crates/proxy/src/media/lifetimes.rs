@@ -50,7 +50,14 @@ pub(crate) fn rules_for<'a>(core: &Core, ask: &'a Ask, seen: &Seen<'_>) -> Cow<'
             Cow::Owned(error(site, of_waiters(ask)))
         }
         Holds::For(life, _) if life.why == Why::Negative => Cow::Owned(error(site, life.total)),
-        Holds::For(life, is_live) => Cow::Owned(success(site, life, media.lifetimes.mode, is_live)),
+        Holds::For(life, is_live) => {
+            let mut rules = success(site, life, media.lifetimes.mode, is_live);
+            if known.kind == Kind::Key {
+                // Who gave a cookie for a key may have got what others may not.
+                rules.cookie_heuristic = site.cookie_heuristic;
+            }
+            Cow::Owned(rules)
+        }
     }
 }
 
