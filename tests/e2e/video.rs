@@ -333,6 +333,41 @@ fn what_cannot_be_read_goes_on_as_it_came() {
     assert_eq!(site_count(&edge, "media_prefetches"), 0);
 }
 
+#[test]
+fn a_manifest_that_breaks_off_is_none_and_the_last_one_stands_in() {
+    let (origin, edge) = edge_with(|site| site.set("media_prefetch", 0));
+    let cut = || of(HLS, live(7)).content_length("10000");
+    origin.on("/l/new.m3u8", cut());
+    assert_eq!(edge.get(HOST, "/l/new.m3u8").status, 502, "nothing was sent of it yet");
+    let second = of(HLS, live(7)).header("cache-control", "max-age=1").header("age", "1");
+    origin.on_each("/l/list.m3u8", vec![second, cut()]);
+    drop(edge.get(HOST, "/l/list.m3u8"));
+    let stale = edge.get(HOST, "/l/list.m3u8");
+    assert_eq!((stale.status, stale.text()), (200, live(7)), "{:?}", stale.headers);
+    assert_eq!(origin.fetches("/l/list.m3u8"), 2);
+}
+
+/// It has the name of a manifest and may be anything: a stream of text without an end.
+#[test]
+fn a_manifest_that_trickles_goes_on_as_it_comes() {
+    let (origin, edge) = edge_with(|site| site);
+    let end = Gate::shut();
+    let head =
+        format!("HTTP/1.1 200 OK\r\nContent-Type: {HLS}\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let steps = vec![
+        Step::Send(head.into()),
+        Step::Send(b"8\r\n#EXTM3U\n\r\n".into()),
+        Step::Wait(end.clone()),
+        Step::Send(b"0\r\n\r\n".into()),
+    ];
+    origin.on("/l/slow.m3u8", Answer::steps(steps));
+    let mut client = Client::http(edge.http());
+    client.send(format!("GET /l/slow.m3u8 HTTP/1.1\r\nHost: {HOST}\r\n\r\n"));
+    becomes(1, "manifests that are too slow", || site_count(&edge, "media_unread"));
+    end.open();
+    assert_eq!(client.read("GET").expect("all of it").text(), "#EXTM3U\n");
+}
+
 /// Parts of low-latency video that are ranges of one growing segment.
 #[test]
 fn a_range_of_a_growing_body_is_exact_as_soon_as_it_is_there() {

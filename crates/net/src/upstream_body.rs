@@ -123,6 +123,11 @@ impl UpstreamBody {
         self.ahead.iter().filter_map(|frame| frame.as_ref().ok()?.data_ref())
     }
 
+    /// Why it broke off while it was read ahead, if it did.
+    pub fn broken(&self) -> Option<BodyError> {
+        self.ahead.back().and_then(|frame| frame.as_ref().err().copied())
+    }
+
     fn finish(&mut self) {
         self.incoming = None;
         if let Some(lease) = self.lease.take() {

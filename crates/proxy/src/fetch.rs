@@ -257,7 +257,7 @@ pub(crate) async fn pass(
     }
     let mut sent = sent;
     if ask.method == Method::GET {
-        media::read(core, ask, &mut sent).await;
+        media::read(core, ask, &mut sent).await?;
     }
     let not_kept = fill::not_kept(ask, &sent);
     let Judged { verdict, for_waiters, .. } = fill::judge_sent(core, ask, &sent);

@@ -90,11 +90,9 @@ async fn fill(
     let Leading { stale, rest } = leading;
     let tell = |led, fetched| drop(leader.send((led, fetched)));
     let cold = Cold::of(ask).filter(|_| is_worth_a_part(stale.as_ref()));
-    let sent = match exchange_for_fill(core, ask, stale.as_ref(), cold, rest).await {
-        Ok(Answered::Fresh(mut sent)) => {
-            media::read(core, ask, &mut sent).await;
-            *sent
-        }
+    let answered = exchange_for_fill(core, ask, stale.as_ref(), cold, rest).await;
+    let sent = match understood(core, ask, answered).await {
+        Ok(Answered::Fresh(sent)) => *sent,
         Ok(Answered::Holds(freshened, object, fetched)) => {
             let renewed = renew(core, ask, &object, *freshened, writer);
             return tell(Led::Renewed(renewed), Some(fetched));
@@ -239,6 +237,22 @@ pub(crate) fn not_kept(ask: &Ask, sent: &Sent) -> Option<&'static str> {
 enum Answered {
     Fresh(Box<Sent>),
     Holds(Box<Freshened>, Arc<Object>, Fetched),
+}
+
+/// The same, with what it says read if it is a manifest.
+async fn understood(
+    core: &Rc<Core>,
+    ask: &Rc<Ask>,
+    answered: Result<Answered, (Failure, Option<Fetched>)>,
+) -> Result<Answered, (Failure, Option<Fetched>)> {
+    let mut sent = match answered? {
+        Answered::Fresh(sent) => sent,
+        holds @ Answered::Holds(..) => return Ok(holds),
+    };
+    match media::read(core, ask, &mut sent).await {
+        Ok(()) => Ok(Answered::Fresh(sent)),
+        Err(failure) => Err((failure, Some(sent.fetched))),
+    }
 }
 
 /// Asks for the whole response or, with a stale one that has a validator, whether that holds; asks

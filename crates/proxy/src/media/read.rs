@@ -1,5 +1,5 @@
 //! Reading a manifest that comes by: whole, before anybody gets it, so that its lifetime can be
-//! what it says. What cannot be read goes on as it came.
+//! what it says. What cannot be read goes on as it came; one that breaks off is none.
 
 use super::ahead;
 use super::lifetimes::content_type;
@@ -9,12 +9,18 @@ use crate::decode::Decoder;
 use crate::exchange::Sent;
 use crate::node::Core;
 use crate::normalize::Ask;
+use crate::rescue::Failure;
 use http::{HeaderMap, Response, StatusCode, header};
 use http_body::Body as _;
 use selvedge_media::{Base, Facts, Kind, Limits, Scope, Track, Unreadable, dash, hls, resolve};
 use selvedge_net::{ReadAhead, UpstreamBody};
 use std::rc::Rc;
+use std::time::Duration;
 
+/// For so long a manifest is waited for as a whole: then it goes on as it comes.
+const READ_MAX: Duration = Duration::from_secs(5);
+/// The word for one that took longer.
+const TOO_SLOW: &str = "manifest-too-slow";
 /// Tracks that are kept of one MPD.
 const TRACKS_MAX: usize = 64;
 /// Media types that say nothing of what they are.
@@ -28,11 +34,11 @@ const VAGUE: [&str; 6] = [
 ];
 
 /// Looks at an answer that has come: if it is a manifest it is read, and what it says is kept.
-pub(crate) async fn read(core: &Rc<Core>, ask: &Rc<Ask>, sent: &mut Sent) {
-    let Some(media) = &ask.site.media else { return };
+pub(crate) async fn read(core: &Rc<Core>, ask: &Rc<Ask>, sent: &mut Sent) -> Result<(), Failure> {
+    let Some(media) = &ask.site.media else { return Ok(()) };
     let response = &mut sent.reply.response;
     if response.status() != StatusCode::OK {
-        return;
+        return Ok(());
     }
     let mut kind = media.know(content_type(response.headers()), ask.path(), &[]).kind;
     let limits = Limits::default();
@@ -43,13 +49,24 @@ pub(crate) async fn read(core: &Rc<Core>, ask: &Rc<Ask>, sent: &mut Sent) {
         kind = media.know(content_type(response.headers()), ask.path(), &first).kind;
     }
     if !kind.is_manifest() {
-        return;
+        return Ok(());
     }
     let counters = ask.site.counters.here();
     let body = response.body_mut();
-    if body.read_ahead(limits.manifest_bytes_max as u64).await != ReadAhead::Whole {
-        counters.media_unread.inc(Unreadable::TooLong.word());
-        return;
+    let reading = body.read_ahead(limits.manifest_bytes_max as u64);
+    let why = match tokio::time::timeout(READ_MAX, reading).await {
+        Ok(ReadAhead::Whole) => None,
+        Ok(ReadAhead::Begun) => Some(Unreadable::TooLong.word()),
+        // Nobody has seen any of it yet.
+        Ok(ReadAhead::Broken) => {
+            counters.upstream_truncated.inc();
+            return body.broken().map_or(Ok(()), |error| Err(Failure::Broken(error)));
+        }
+        Err(_) => Some(TOO_SLOW),
+    };
+    if let Some(why) = why {
+        counters.media_unread.inc(why);
+        return Ok(());
     }
     let bytes: Vec<u8> = body.ahead().flat_map(|bytes| bytes.iter().copied()).collect();
     let read = plain(response.headers(), bytes, &limits)
@@ -62,6 +79,7 @@ pub(crate) async fn read(core: &Rc<Core>, ask: &Rc<Ask>, sent: &mut Sent) {
         }
         Err(why) => counters.media_unread.inc(why.word()),
     }
+    Ok(())
 }
 
 /// Whether the first bytes may tell what neither type nor name do. Nobody waits for those of what
