@@ -3,7 +3,7 @@
 
 use crate::support::{HOST, becomes, edge_with, site_count};
 use selvedge_tests::answer::Step;
-use selvedge_tests::{Answer, Client, Gate, Node, Origin, Response};
+use selvedge_tests::{Answer, Client, Gate, Node, NodeConfig, Origin, Response, Site};
 use serde_json::{Value, json};
 use std::process::Command;
 
@@ -164,6 +164,27 @@ fn content_tells_what_neither_type_nor_name_does() {
     about(ttl(&edge, "/s/play"), 86_400);
     about(ttl(&edge, "/s/v0.ts"), 14 * 86_400);
     about(ttl(&edge, "/s/none"), 4);
+}
+
+/// The manifest holds for a day: the origin is not asked for it, and it is not sent again.
+#[test]
+fn a_manifest_that_outlived_a_restart_is_read_again() {
+    let (origin, folder) = (Origin::start(), tempfile::tempdir().expect("a temporary folder"));
+    origin.on("/s/list.m3u8", of(HLS, vod()));
+    for n in 0..6 {
+        origin.on(&format!("/s/v{n}.ts"), of("application/octet-stream", "x"));
+    }
+    let disk = json!([{ "path": folder.path().display().to_string(), "size": "256MiB" }]);
+    let site = Site::any(&origin.url()).set("media_prefetch", 0);
+    let config = NodeConfig::new("edge-1").set("cache", "disk", disk).site(site);
+    let mut edge = Node::edge(&config);
+    drop(edge.get(HOST, "/s/list.m3u8"));
+    assert!(edge.terminate().success());
+    let edge = Node::edge(&config);
+    assert!(edge.get(HOST, "/s/list.m3u8").is_hit("edge-1"));
+    about(ttl(&edge, "/s/v0.ts"), 14 * 86_400);
+    assert_eq!(streams(&edge)[0]["live"], false);
+    assert_eq!(origin.fetches("/s/list.m3u8"), 1);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use super::ahead;
 use super::lifetimes::content_type;
+use super::read;
 use super::rules::Rules;
 use super::stream::Stream;
 use super::streams::Address;
@@ -39,9 +40,16 @@ pub(crate) fn note(core: &Rc<Core>, ask: &Rc<Ask>, served: &Served) {
     let Some(head) = served.shared_head() else {
         return note_passed(core, ask, media, served);
     };
-    let make = || place_of(core, ask, media, head, served);
+    let mut is_new = false;
+    let make = || {
+        is_new = true;
+        place_of(core, ask, media, head, served)
+    };
     let Some(Some(place)) = head.memo.kept(Keep::Stream, make) else { return };
     let Place { stream, kind, look_ms } = place;
+    if is_new && kind.is_manifest() {
+        recall(core, ask, stream, *kind, served);
+    }
     let now_ms = core.node.clock.now_mono_ms();
     let is_error = head.status.is_client_error() || head.status.is_server_error();
     count(core, ask, stream, *kind, Outcome { is_hit, is_error }, now_ms);
@@ -52,6 +60,15 @@ pub(crate) fn note(core: &Rc<Core>, ask: &Rc<Ask>, served: &Served) {
     if ask.carries.range || ask.media.cmcd.is_some() || is_due {
         look_ms.store(now_ms + LOOK_MS, Relaxed);
         look(core, ask, stream, now_ms);
+    }
+}
+
+/// A manifest that is stored and was never read by this process is read now.
+fn recall(core: &Rc<Core>, ask: &Rc<Ask>, stream: &Stream, kind: Kind, served: &Served) {
+    if let What::Object(object) = &served.what
+        && stream.manifest(ask.plain_path_and_query()).is_none()
+    {
+        read::recall(core, ask, kind, object);
     }
 }
 

@@ -14,6 +14,7 @@ use http::{HeaderMap, Response, StatusCode, header};
 use http_body::Body as _;
 use selvedge_media::{Base, Facts, Kind, Limits, Scope, Track, Unreadable, dash, hls, resolve};
 use selvedge_net::{ReadAhead, UpstreamBody};
+use selvedge_store::Object;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -80,6 +81,26 @@ pub(crate) async fn read(core: &Rc<Core>, ask: &Rc<Ask>, sent: &mut Sent) -> Res
         Err(why) => counters.media_unread.inc(why.word()),
     }
     Ok(())
+}
+
+/// Reads a manifest that is stored since before this process began: what it says went with the one
+/// before, and nobody will send it again as long as it holds.
+pub(super) fn recall(core: &Rc<Core>, ask: &Rc<Ask>, kind: Kind, object: &Object) {
+    let limits = Limits::default();
+    let is_whole = object.body.sliced().is_none();
+    if object.status != StatusCode::OK
+        || !is_whole
+        || object.body.len() > limits.manifest_bytes_max as u64
+    {
+        return;
+    }
+    let bytes: Vec<u8> = object.body.all().flatten().collect();
+    let read = plain(&object.headers, bytes, &limits)
+        .and_then(|bytes| understand(core, ask, kind, &bytes, &limits));
+    if let Ok((reading, leads_to)) = read {
+        ask.site.counters.here().media_manifests.inc();
+        keep(core, ask, reading, &leads_to);
+    }
 }
 
 /// Whether the first bytes may tell what neither type nor name do. Nobody waits for those of what
