@@ -231,6 +231,19 @@ fn directives_are_in_the_key_in_one_form_and_what_players_say_is_not() {
     assert_eq!(view["viewers"], 3, "two sessions, and one who said nothing: {view}");
 }
 
+/// A site that ignores queries is not to be led past its store by these.
+#[test]
+fn directives_of_what_is_no_playlist_are_pairs_like_others() {
+    let (origin, edge) = edge_with(|site| site.set("query_ignore", vec!["*"]));
+    for path in ["/l/logo.png", "/l/7.m4s", "/l/live.mpd"] {
+        origin.on(path, Answer::cacheable("x", 60));
+        for query in ["", "?_HLS_msn=1", "?_HLS_msn=2", "?_HLS_part=1", "?_HLS_skip=NO"] {
+            assert_eq!(edge.get(HOST, &format!("{path}{query}")).status, 200);
+        }
+        assert_eq!(origin.fetches(path), 1, "{path}");
+    }
+}
+
 #[test]
 fn what_comes_next_is_there_before_it_is_asked_for() {
     let (origin, edge) = edge_with(|site| site.set("media_prefetch", 2));

@@ -203,7 +203,7 @@ impl Ask {
             None => (path_and_query, None),
         };
         let path = target::normalize_path(path).map_err(|_| Failure::Refused(Refusal::Target))?;
-        let (words, query) = media::Words::ahead(&self.site, query);
+        let (words, query) = media::Words::ahead(&self.site, &path, query);
         let scheme = self.arrival.scheme;
         (own.full_key, own.path_and_query) =
             key_and_target(&self.site, scheme, &self.host, &path, query.as_deref());

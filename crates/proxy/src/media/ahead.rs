@@ -82,7 +82,7 @@ fn said(ask: &Ask) -> Option<Ahead> {
             let url = resolve(&base, next).ok()?;
             scope.check(&url).ok()?;
             // As it will be in the key: players say it as they will send it.
-            let (_, query) = Words::ahead(&ask.site, url.query.as_deref());
+            let (_, query) = Words::ahead(&ask.site, &url.path, url.query.as_deref());
             match query {
                 Some(query) => format!("{}?{query}", url.path),
                 None => url.path,

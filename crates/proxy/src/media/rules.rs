@@ -55,6 +55,16 @@ impl Rules {
         })
     }
 
+    /// Whether it may be a playlist, by all that is known before it is there: one by its name, or
+    /// of a name that says nothing.
+    pub(super) fn may_be_playlist(&self, path: &str) -> bool {
+        match self.know("", path, &[]).kind {
+            Kind::Hls(_) => true,
+            Kind::Other => self.auto && !path.rsplit('/').next().unwrap_or_default().contains('.'),
+            _ => false,
+        }
+    }
+
     /// What an object is. `first_bytes` are those of its body without a coding, if they are known.
     pub(super) fn know(&self, content_type: &str, path: &str, first_bytes: &[u8]) -> Known {
         if let Some(rule) = self.listed.iter().find(|rule| rule.path.matches(path)) {

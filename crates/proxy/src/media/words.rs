@@ -26,25 +26,30 @@ impl Words {
         carries: Carries,
         req: &'q Request<B>,
     ) -> (Self, Option<Cow<'q, str>>) {
-        let query = req.uri().query();
-        if site.media.is_none() {
-            return (Self::default(), site.query.apply_to(query));
-        }
-        Self::counted(site, query, carries.cmcd.then_some(req.headers()))
+        let fields = carries.cmcd.then_some(req.headers());
+        Self::counted(site, req.uri().path(), req.uri().query(), fields)
     }
 
     /// Those of a request that a player will send, and its query as it will count.
-    pub(crate) fn ahead<'q>(site: &Site, query: Option<&'q str>) -> (Self, Option<Cow<'q, str>>) {
-        let (words, query) = Self::counted(site, query, None);
+    pub(crate) fn ahead<'q>(
+        site: &Site,
+        path: &str,
+        query: Option<&'q str>,
+    ) -> (Self, Option<Cow<'q, str>>) {
+        let (words, query) = Self::counted(site, path, query, None);
         (Self { cmcd: None, is_ahead: true, ..words }, query)
     }
 
     fn counted<'q>(
         site: &Site,
+        path: &str,
         query: Option<&'q str>,
         fields: Option<&http::HeaderMap>,
     ) -> (Self, Option<Cow<'q, str>>) {
-        let (words, rest) = Self::take(query, fields);
+        let Some(media) = &site.media else {
+            return (Self::default(), site.query.apply_to(query));
+        };
+        let (words, rest) = Self::take(query, fields, || media.may_be_playlist(path));
         let rest = match rest {
             Some(Cow::Borrowed(rest)) => site.query.apply_to(Some(rest)),
             rest => site.query.apply_to(rest.as_deref()).map(|it| Cow::Owned(it.into_owned())),
@@ -54,10 +59,12 @@ impl Words {
     }
 
     /// Those of a request, and its query without them. `fields` are asked for if the request has
-    /// some of CMCD.
+    /// some of CMCD. Of what is no playlist directives are pairs of a query like any others: the
+    /// site may ignore them.
     fn take<'q>(
         query: Option<&'q str>,
         fields: Option<&http::HeaderMap>,
+        is_playlist: impl FnOnce() -> bool,
     ) -> (Self, Option<Cow<'q, str>>) {
         let mut words = Self::default();
         if let Some(fields) = fields {
@@ -68,6 +75,7 @@ impl Words {
         let mut rest = Cow::Borrowed(text);
         match Directives::parse(text) {
             Ok(None) => {}
+            _ if !is_playlist() => {}
             Ok(directives) => {
                 words.directives = directives;
                 rest = Cow::Owned(query::without(&rest, &Directives::NAMES).into_owned());
@@ -109,7 +117,7 @@ mod tests {
     use http::HeaderMap;
 
     fn query(text: &str) -> Option<String> {
-        let (words, rest) = Words::take(Some(text), None);
+        let (words, rest) = Words::take(Some(text), None, || true);
         words.complete(rest).map(std::borrow::Cow::into_owned)
     }
 
@@ -125,20 +133,29 @@ mod tests {
 
     #[test]
     fn directives_without_sense_stay_as_they_are() {
-        let (words, rest) = Words::take(Some("_HLS_part=2"), None);
+        let (words, rest) = Words::take(Some("_HLS_part=2"), None, || true);
         assert!(words.fault.is_some() && words.directives.is_none());
         assert_eq!(rest.as_deref(), Some("_HLS_part=2"));
     }
 
     #[test]
+    fn directives_are_for_playlists_alone() {
+        for text in ["_HLS_msn=7", "_HLS_part=2", "_HLS_msn=7&_HLS_msn=8"] {
+            let (words, rest) = Words::take(Some(text), None, || false);
+            assert!(words.fault.is_none() && words.directives.is_none(), "{text}");
+            assert_eq!(rest.as_deref(), Some(text));
+        }
+    }
+
+    #[test]
     fn what_players_say_is_in_no_key() {
-        let (words, rest) = Words::take(Some("a=1&CMCD=bs%2Csid%3D%22x%22"), None);
+        let (words, rest) = Words::take(Some("a=1&CMCD=bs%2Csid%3D%22x%22"), None, || true);
         assert_eq!(rest.as_deref(), Some("a=1"));
         assert!(words.cmcd.is_some_and(|cmcd| cmcd.starved));
         assert_eq!(query("CMCD=bs"), None);
         let mut headers = HeaderMap::new();
         headers.insert("cmcd-status", "bs".parse().expect("a value"));
-        let (words, rest) = Words::take(None, Some(&headers));
+        let (words, rest) = Words::take(None, Some(&headers), || true);
         assert!(rest.is_none() && words.cmcd.is_some_and(|cmcd| cmcd.starved));
     }
 }
