@@ -166,6 +166,21 @@ fn content_tells_what_neither_type_nor_name_does() {
     about(ttl(&edge, "/s/none"), 4);
 }
 
+/// What was live is cut to a film of its best part, and live again under the same name.
+#[test]
+fn a_stream_that_ends_shorter_has_ended_and_one_that_begins_anew_is_live() {
+    let (origin, edge) = edge_with(|site| site.set("media_prefetch", 0));
+    let now = |text: String| of(HLS, text).header("cache-control", "max-age=0");
+    let steps = [(live(4), true), (vod(), false), (live(0), true)];
+    for (text, is_live) in steps {
+        origin.on("/l/list.m3u8", now(text));
+        drop(edge.get(HOST, "/l/list.m3u8"));
+        assert_eq!(streams(&edge)[0]["live"], is_live);
+    }
+    origin.on("/l/0.m4s", of("video/iso.segment", "segment"));
+    about(ttl(&edge, "/l/0.m4s"), 3600);
+}
+
 /// The manifest holds for a day: the origin is not asked for it, and it is not sent again.
 #[test]
 fn a_manifest_that_outlived_a_restart_is_read_again() {

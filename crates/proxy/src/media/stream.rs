@@ -451,10 +451,11 @@ pub(super) fn is_multivariant(facts: &Facts) -> bool {
 }
 
 /// Whether a playlist goes back so far that its encoder began anew. A little is what caches do: an
-/// answer to a request that did not wait may be older than one to a request that did.
+/// answer to a request that did not wait may be older than one to a request that did. One that has
+/// ended, or had, is another.
 fn is_rewind(facts: &Facts, before: &Facts) -> bool {
     let next = |facts: &Facts| facts.edge.map_or(0, |edge| edge.next_msn);
-    next(before).saturating_sub(next(facts)) > LAG_SEGMENTS
+    facts.is_live != before.is_live || next(before).saturating_sub(next(facts)) > LAG_SEGMENTS
 }
 
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
