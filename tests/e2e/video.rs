@@ -354,6 +354,19 @@ fn addresses_of_the_origin_are_led_here() {
 }
 
 #[test]
+fn a_manifest_that_only_its_content_tells_is_led_here_too() {
+    let (origin, edge) =
+        edge_with(|site| site.set("media_rewrite", vec!["origin.test"]).set("media_prefetch", 0));
+    let text = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nhttps://origin.test/a.ts\n";
+    origin.on("/r/play", of("application/octet-stream", text));
+    let expected = text.replace("https://origin.test", &format!("http://{HOST}"));
+    for _ in 0..2 {
+        assert_eq!(edge.get(HOST, "/r/play").text(), expected);
+    }
+    assert_eq!(origin.fetches("/r/play"), 1);
+}
+
+#[test]
 fn what_cannot_be_read_goes_on_as_it_came() {
     let (origin, edge) = edge_with(|site| site.set("media_rewrite", vec!["origin.test"]));
     let numbers = "#EXTM3U\n#EXT-X-TARGETDURATION:99999999999999999999\n#EXTINF:4,\na.ts\n";

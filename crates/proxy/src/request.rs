@@ -192,7 +192,7 @@ async fn live(
     if ask.carries.range {
         served = Box::pin(growing::settle(core, &ask, served, &mut visit.ledger)).await?;
     }
-    if media::is_rewritten(&ask, &served) {
+    if media::is_rewritten(core, &ask, &served) {
         served = Box::pin(media::rewrite(core, &ask, served, &mut visit.ledger)).await?;
     }
     if esi::wants(&ask, &served) {

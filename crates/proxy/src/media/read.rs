@@ -107,11 +107,16 @@ pub(super) fn recall(core: &Rc<Core>, ask: &Rc<Ask>, kind: Kind, object: &Object
 /// has no end in sight, or is too long for a manifest.
 fn is_worth_a_look(response: &Response<UpstreamBody>, limits: &Limits) -> bool {
     let headers = response.headers();
-    let essence = content_type(headers).split(';').next().unwrap_or_default().trim();
     let length = response.body().size_hint().exact();
-    VAGUE.iter().any(|vague| vague.eq_ignore_ascii_case(essence))
+    is_vague(content_type(headers))
         && !headers.contains_key(header::CONTENT_ENCODING)
         && length.is_some_and(|bytes| bytes <= limits.manifest_bytes_max as u64)
+}
+
+/// Whether a Content-Type says nothing of what it is.
+pub(super) fn is_vague(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    VAGUE.iter().any(|vague| vague.eq_ignore_ascii_case(essence))
 }
 
 /// The bytes of a manifest without their coding.

@@ -2,7 +2,8 @@
 //! put behind those that lead there. What is stored stays as the origin sent it.
 
 use super::lifetimes::content_type;
-use super::read::plain;
+use super::read::{is_vague, plain};
+use super::streams::Address;
 use crate::deliver;
 use crate::made::{self, Made, Sheet};
 use crate::node::Core;
@@ -49,13 +50,21 @@ struct Found {
 
 /// Whether this answer is a manifest that is to be rewritten for whoever asks. Other nodes get it
 /// as it is.
-pub(crate) fn is_rewritten(ask: &Ask, served: &Served) -> bool {
+pub(crate) fn is_rewritten(core: &Core, ask: &Ask, served: &Served) -> bool {
     let Some(media) = &ask.site.media else { return false };
     let wanted = media.rewriting.as_ref().is_some_and(|it| it.is_for(ask));
     if !wanted || ask.arrival.from_node || !matches!(ask.method, Method::GET | Method::HEAD) {
         return false;
     }
-    let is_manifest = |content_type| media.know(content_type, ask.path(), &[]).kind.is_manifest();
+    // What neither type nor name tells is known from when it was read.
+    let was_read = || {
+        let stream = core.node.streams.find(Address::of(ask));
+        stream.is_some_and(|stream| stream.manifest(ask.plain_path_and_query()).is_some())
+    };
+    let is_manifest = |content_type| {
+        let is_one = media.know(content_type, ask.path(), &[]).kind.is_manifest();
+        is_one || is_vague(content_type) && was_read()
+    };
     match (&served.what, served.shared_head()) {
         (What::Sliced(_) | What::Part(..), _) => false,
         (_, Some(head)) => {
