@@ -141,3 +141,25 @@ fn what_could_not_be_fetched_ahead_may_be_later_and_is_of_no_use_till_then() {
     becomes(3, "objects of the future", || skipped(&edge, "too-early"));
     assert_eq!(site_count(&edge, "media_prefetch_used"), 0);
 }
+
+/// What one site's players ask to be fetched, and does not come, is not in the way of another's.
+#[test]
+fn a_slow_site_leaves_others_theirs() {
+    let (slow, quick, gate) = (Origin::start(), film(), Gate::shut());
+    slow.on("*", of(TS, "x").gate(&gate));
+    slow.on("/v/a.ts", of(TS, "a"));
+    let site = |name: &str, host: &str, origin: &Origin| Site::new(name, &[host], &[&origin.url()]);
+    let sites = [site("slow", "slow.test", &slow), site("any", HOST, &quick)];
+    let [first, second] = sites;
+    let edge = Node::edge(&NodeConfig::new("edge-1").site(first).site(second));
+    for n in 0..300 {
+        drop(edge.get("slow.test", &format!("/v/a.ts?CMCD=nor%3D%22s{n}.ts%22")));
+    }
+    becomes(236, "objects of the slow site beyond its share", || {
+        let labels = ["site=\"slow\"", "reason=\"busy\""];
+        edge.metrics().sum("selvedge_media_prefetch_skipped_total", &labels) as u64
+    });
+    drop(edge.get(HOST, "/v/list.m3u8"));
+    becomes(2, "objects fetched ahead", || site_count(&edge, "media_prefetches"));
+    gate.open();
+}

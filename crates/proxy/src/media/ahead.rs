@@ -17,10 +17,13 @@ use selvedge_net::RequestBody;
 use selvedge_policy::{Reuse, cdn_loop, reuse};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// What is fetched ahead at a time, on the whole node.
 const RUNNING_MAX: usize = 256;
+/// The same for one site: one that is slow leaves the others theirs.
+const RUNNING_SITE_MAX: usize = 64;
 /// What will be published later than this is left to the next request.
 const WAIT_MAX: Duration = Duration::from_secs(20);
 /// After it is published: clocks differ a little.
@@ -94,6 +97,7 @@ fn said(ask: &Ask) -> Option<Ahead> {
 }
 
 fn fetch_all(core: &Rc<Core>, ask: &Rc<Ask>, stream: &Arc<Stream>, all: Vec<Ahead>) {
+    let Some(rules) = &ask.site.media else { return };
     let skipped = &ask.site.counters.here().media_prefetch_skipped;
     for ahead in all {
         let is_guess = ahead.from == AheadFrom::Predicted && ahead.available_at.is_none();
@@ -101,7 +105,7 @@ fn fetch_all(core: &Rc<Core>, ask: &Rc<Ask>, stream: &Arc<Stream>, all: Vec<Ahea
         if is_guess || !stream.claim(name) {
             continue;
         }
-        let Some(running) = Running::enter(core) else {
+        let Some(running) = Running::enter(core, rules) else {
             stream.release(name);
             skipped.inc("busy");
             return;
@@ -235,18 +239,23 @@ pub(super) fn is_object(kind: Kind) -> bool {
 }
 
 /// One of those that may be fetched ahead now.
-struct Running(Rc<Core>);
+struct Running {
+    core: Rc<Core>,
+    rules: Arc<Rules>,
+}
 
 impl Running {
-    fn enter(core: &Rc<Core>) -> Option<Self> {
+    fn enter(core: &Rc<Core>, rules: &Arc<Rules>) -> Option<Self> {
         let running = core.node.streams.begin();
-        let entered = Self(Rc::clone(core));
-        (running < RUNNING_MAX).then_some(entered)
+        let of_site = rules.running.fetch_add(1, Relaxed);
+        let entered = Self { core: Rc::clone(core), rules: Arc::clone(rules) };
+        (running < RUNNING_MAX && of_site < RUNNING_SITE_MAX).then_some(entered)
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.node.streams.end();
+        self.rules.running.fetch_sub(1, Relaxed);
+        self.core.node.streams.end();
     }
 }

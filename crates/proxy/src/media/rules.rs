@@ -4,6 +4,7 @@ use super::budget::Budget;
 use super::rewrite::Rewriting;
 use selvedge_config as config;
 use selvedge_media::{HlsForm, Kind, Mode};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 /// What a site says of video.
@@ -16,6 +17,8 @@ pub(crate) struct Rules {
     /// Segments that are fetched ahead.
     pub(super) depth: usize,
     pub(super) budget: Budget,
+    /// Objects that are fetched ahead now.
+    pub(super) running: AtomicUsize,
     pub(super) rewriting: Option<Rewriting>,
 }
 
@@ -51,6 +54,7 @@ impl Rules {
             },
             depth: site.media_prefetch,
             budget: Budget::new(site.media_prefetch_rate.bytes()),
+            running: AtomicUsize::new(0),
             rewriting: Rewriting::new(site),
         })
     }
