@@ -145,6 +145,19 @@ fn rules_say_what_paths_are_and_a_site_may_want_none_of_it() {
     assert_eq!(streams(&edge).len(), 0);
 }
 
+/// An MPD of numbers stays as it is while segments come.
+#[test]
+fn the_edge_that_moves_by_the_clock_has_no_age() {
+    let (_origin, edge) = of_silent_origin();
+    for (path, has_age) in [("/d/live.mpd", false), ("/l/list.m3u8", true)] {
+        drop(edge.get(HOST, path));
+        let folder = &path[..3];
+        let all = streams(&edge);
+        let view = all.iter().find(|view| view["folder"] == folder).expect("it is known");
+        assert_eq!((&view["live"], view["edge_age_ms"].is_u64()), (&json!(true), has_age));
+    }
+}
+
 /// TypeScript has the name of a transport stream.
 #[test]
 fn a_name_alone_makes_no_stream() {

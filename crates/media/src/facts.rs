@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::dash::Mpd;
+use crate::dash::{Form, Mpd};
 use crate::hls::{Media, Playlist};
 use crate::kind::{DashForm, HlsForm, Kind};
 
@@ -20,6 +20,8 @@ pub struct Facts {
     pub part: Option<Duration>,
     /// `@minimumUpdatePeriod`
     pub minimum_update: Option<Duration>,
+    /// An MPD that says nothing new when its live edge moves: that goes by the clock
+    pub is_timed: bool,
     /// CAN-BLOCK-RELOAD
     pub can_block_reload: bool,
     /// CAN-SKIP-UNTIL
@@ -75,9 +77,13 @@ impl Facts {
     /// Of an MPD.
     pub fn of_mpd(mpd: &Mpd) -> Self {
         let form = if mpd.is_dynamic { DashForm::Dynamic } else { DashForm::Static };
+        let sets = mpd.periods.iter().flat_map(|period| &period.sets);
+        let mut ways = sets.flat_map(|set| &set.representations).map(|one| &one.addressing);
+        let is_timed = ways.any(|way| way.form == Form::Template && way.timeline.is_none());
         Self {
             segment: mpd.segment().unwrap_or_default(),
             minimum_update: mpd.minimum_update,
+            is_timed: mpd.is_dynamic && is_timed,
             window: if mpd.is_dynamic { mpd.time_shift_depth } else { mpd.duration },
             ..Self::of(Kind::Dash(form), mpd.is_dynamic)
         }
@@ -99,6 +105,7 @@ impl Facts {
             segment: Duration::ZERO,
             part: None,
             minimum_update: None,
+            is_timed: false,
             can_block_reload: false,
             can_skip_until: None,
             is_delta: false,

@@ -129,7 +129,8 @@ pub struct StreamView {
     pub prefetched: u64,
     /// Of these, asked for since.
     pub prefetch_used: u64,
-    /// Milliseconds since the live edge moved: since a manifest of it said something new.
+    /// Milliseconds since the live edge moved: since a manifest of it said something new. None of
+    /// an MPD whose edge moves by the clock alone.
     pub edge_age_ms: Option<u64>,
     /// Target duration, in milliseconds.
     pub target_ms: Option<u64>,
@@ -359,7 +360,7 @@ impl Stream {
             prefetched: sum(|it| &it.prefetches),
             prefetch_used: sum(|it| &it.prefetch_used),
             edge_age_ms: edge
-                .filter(|_| live == Some(true))
+                .filter(|_| facts.is_some_and(|facts| facts.is_live && !facts.is_timed))
                 .map(|edge_ms| now_ms.saturating_sub(edge_ms)),
             target_ms: facts
                 .filter(|facts| !facts.segment.is_zero())
