@@ -173,6 +173,29 @@ fn when_the_origin_gives_up_waiting_so_does_the_edge_and_keeps_nothing() {
     assert_eq!(origin.gets(&target), 2);
 }
 
+/// A client can make up as many numbers as it likes: they take half of the connections at most.
+#[test]
+fn requests_that_are_held_leave_connections_for_what_is_there() {
+    let origin = LiveOrigin::by_hand(Plan::low_latency().caching(Caching::Explicit));
+    let config = NodeConfig::new("edge-1").site(Site::any(&origin.url()));
+    let config = config.set("upstream", "connections_max", 4);
+    let edge = Node::edge(&config);
+    let ahead = |part: u32| playlist(0, &format!("_HLS_msn=100&_HLS_part={part}"));
+    let waiting = [0, 1].map(|part| (Watcher::ask(&edge, &ahead(part), ""), ahead(part)));
+    for (_, target) in &waiting {
+        origin.await_held(target, 1);
+    }
+    let refused = edge.get(HOST, &ahead(2));
+    let status = refused.cache_status("edge-1");
+    assert!(refused.status == 503 && status.contains("held-requests-full"), "{status}");
+    assert_eq!(edge.get(HOST, &playlist(0, "")).status, 200);
+    origin.change(|channel| channel.finish_segment());
+    for (watcher, target) in waiting {
+        assert_eq!(watcher.rest().expect("an answer").status, 200, "{target}");
+    }
+    assert_eq!(edge.get(HOST, &ahead(2)).status, 200);
+}
+
 /// Held until its first byte is made, passed on piece by piece, and from byte 0 to who comes later.
 #[test]
 fn a_part_that_is_hinted_at_is_passed_on_while_it_is_made() {

@@ -3,7 +3,7 @@
 
 use crate::access::SELVEDGE_GRANT;
 use crate::ledger::Fetched;
-use crate::media;
+use crate::media::{self, Held};
 use crate::node::Core;
 use crate::normalize::Ask;
 use crate::outgoing::{self, Purpose};
@@ -69,6 +69,7 @@ pub(crate) async fn exchange(
     let node = &core.node;
     let bodiless = body.is_end_stream();
     let repeatable = bodiless && ask.method.is_safe();
+    let Ok(_held) = Held::enter(ask) else { return Err((Failure::HeldFull, None)) };
     let mut choice = Choice { left: route(core, ask, node.spin()) };
     let Some(mut hop) = choice.take(node.clock.now_mono_ms()) else {
         // What is pushed can be read and no more.

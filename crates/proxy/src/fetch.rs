@@ -59,11 +59,11 @@ pub(crate) async fn obtain(
         return Ok(stand_in(ask, object, reason, Trail::stale(reason)));
     }
     if ask.method == Method::HEAD {
-        return head(core, ask, stale, trail, ledger).await;
+        return Box::pin(head(core, ask, stale, trail, ledger)).await;
     }
     if ask.arrival.behind.is_some() {
         // What runs here may have begun before a purge that whoever asks knows of.
-        return alone(core, ask, stale, trail, trail, ledger).await;
+        return Box::pin(alone(core, ask, stale, trail, trail, ledger)).await;
     }
     let mut by_itself = Trail { cache: CacheResult::HitForMiss, ..trail };
     for _ in 0..JOINS_MAX {
@@ -80,7 +80,7 @@ pub(crate) async fn obtain(
             Begin::Lead(writer, reader) => {
                 let rest = unfit.as_ref().and_then(|part| slices::rest_of(core, ask, part));
                 let leading = fill::Leading { stale: stale.clone(), rest };
-                match lead(core, ask, leading, writer, ledger).await {
+                match Box::pin(lead(core, ask, leading, writer, ledger)).await {
                     // The part that was asked for is worth another request, the whole is not.
                     Led::Mine(mine) if ask.carries.range && mine.is_beside_the_point(ask) => {
                         by_itself = Trail { cache: CacheResult::Pass, ..trail };
@@ -115,7 +115,7 @@ pub(crate) async fn obtain(
             FillOutcome::Head(_) | FillOutcome::Object(_) => {}
         }
     }
-    alone(core, ask, stale, by_itself, trail, ledger).await
+    Box::pin(alone(core, ask, stale, by_itself, trail, ledger)).await
 }
 
 /// Asks for one request alone, past what is stored or on its way here. `trail` is for what is stale

@@ -13,7 +13,7 @@ use crate::request::Visit;
 use crate::request_id::RequestId;
 use crate::rescue::Failure;
 use crate::upstream::Hop;
-use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version, header};
 use selvedge_net::{Refusal, RequestBody};
 use selvedge_policy::target::{self, Target};
 use selvedge_policy::{
@@ -87,6 +87,9 @@ impl Ask {
         } else {
             None
         };
+        if words.may_be_held() {
+            headers = copied(&headers);
+        }
         if let Some(access) = &site.access {
             access.strip(&mut headers);
         }
@@ -282,6 +285,21 @@ impl Ask {
         let reads = reads(&self.method) && self.upgrade.is_none();
         reads && bodiless && self.media.fault.is_none()
     }
+}
+
+/// The same fields in memory of their own: as they came they hold the buffer that they were read
+/// into.
+fn copied(headers: &HeaderMap) -> HeaderMap {
+    let mut copies = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        let name = HeaderName::from_bytes(name.as_str().as_bytes());
+        let copy = HeaderValue::from_bytes(value.as_bytes());
+        if let (Ok(name), Ok(mut copy)) = (name, copy) {
+            copy.set_sensitive(value.is_sensitive());
+            copies.append(name, copy);
+        }
+    }
+    copies
 }
 
 /// Whether a method asks for what may be stored.

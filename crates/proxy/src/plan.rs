@@ -392,7 +392,7 @@ fn compile_site(
         access: access.map(Arc::new),
         cors: Cors::new(site).map(Arc::new),
         esi: None,
-        media: media::Rules::new(site).map(Arc::new),
+        media: media::Rules::new(site, config.upstream.connections_max).map(Arc::new),
         is_apart: false,
     })
 }

@@ -178,6 +178,9 @@ async fn live(
         })?;
     }
     let ask = Ask::new(visit, plan, site, &core.node.seed, arrival, host, &mut req)?;
+    if ask.media.may_be_held() {
+        visit.let_go();
+    }
     if let Some(own) = own {
         return Ok((ask, Served { what: What::Own(Box::new(own)), trail: Trail::LOCAL }));
     }
@@ -416,6 +419,14 @@ impl Visit {
             accept: carries.accept.then(|| req.headers().get(header::ACCEPT).cloned()).flatten(),
             reader: None,
         }
+    }
+}
+
+impl Visit {
+    /// Lets go of the buffer that the request was read into: it may be held for long.
+    fn let_go(&mut self) {
+        let copy = |value: HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
+        self.accept = self.accept.take().and_then(copy);
     }
 }
 

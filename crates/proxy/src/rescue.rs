@@ -31,6 +31,8 @@ pub(crate) enum Failure {
     OnlyIfCached,
     /// The site has no next hop that this node may ask.
     NoHop,
+    /// As many requests for playlists are held by next hops as a site may have.
+    HeldFull,
     /// Every hop that was asked failed; this is how the last one did.
     Upstream(SendError),
     /// The next hop answered with this error, and a stale response was to stand in for it.
@@ -143,11 +145,7 @@ pub(crate) fn answer(failure: &Failure) -> Answer {
             "loop",
             "The request came back to a node that had already handled it.",
         ),
-        Failure::Method => say(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method-not-allowed",
-            "This method is not served here.",
-        ),
+        Failure::Method => say(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", METHOD),
         Failure::Denied(denied) => say(StatusCode::FORBIDDEN, denied.word(), denial(*denied)),
         Failure::BodyTooLarge => Answer {
             status: StatusCode::PAYLOAD_TOO_LARGE,
@@ -163,6 +161,7 @@ pub(crate) fn answer(failure: &Failure) -> Answer {
         Failure::NoHop => {
             say(StatusCode::BAD_GATEWAY, "no-hop", "There is no server to ask for this site.")
         }
+        Failure::HeldFull => say(StatusCode::SERVICE_UNAVAILABLE, "held-requests-full", HELD),
         Failure::Purge(refused) => purge(*refused),
         Failure::Upstream(error) => upstream(error),
         Failure::ServerError(status) => {
@@ -188,6 +187,9 @@ pub(crate) fn answer(failure: &Failure) -> Answer {
         ),
     }
 }
+
+const HELD: &str = "Too many playlists of this site are being waited for.";
+const METHOD: &str = "This method is not served here.";
 
 const fn denial(denied: Denied) -> &'static str {
     match denied {
@@ -288,6 +290,7 @@ pub(crate) fn stale_may_stand_in(failure: &Failure) -> bool {
         | Failure::Denied(_)
         | Failure::BodyTooLarge
         | Failure::OnlyIfCached
+        | Failure::HeldFull
         | Failure::Purge(_)
         | Failure::Assembly
         | Failure::Encode => false,

@@ -45,6 +45,7 @@ pub(crate) fn run(role: Role, args: &RoleArgs) -> Result<(), Problem> {
     // Fails only when diagnostics are set up twice, which this process does not do.
     let _ = install_diagnostics(level, DiagnosticsFormat::Text);
     process::raise_file_limit();
+    process::take_small_pages();
     let service = Service::start(role, args, prepared, trusted)?;
     runtime.block_on(service.watch(signals))
 }

@@ -52,8 +52,9 @@ pub(crate) fn rules_for<'a>(core: &Core, ask: &'a Ask, seen: &Seen<'_>) -> Cow<'
         Holds::For(life, _) if life.why == Why::Negative => Cow::Owned(error(site, life.total)),
         Holds::For(life, is_live) => {
             let mut rules = success(site, life, media.lifetimes.mode, is_live);
-            if known.kind == Kind::Key {
-                // Who gave a cookie for a key may have got what others may not.
+            let is_for_all = matches!(known.kind, Kind::Segment(_) | Kind::Init);
+            if !is_for_all && media.lifetimes.mode != Mode::Ours {
+                // Who gave a cookie for a manifest or a key may have got what others may not.
                 rules.cookie_heuristic = site.cookie_heuristic;
             }
             Cow::Owned(rules)

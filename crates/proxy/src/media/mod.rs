@@ -17,6 +17,7 @@
 mod ahead;
 mod budget;
 mod export;
+mod held;
 mod lifetimes;
 mod note;
 mod read;
@@ -28,6 +29,7 @@ mod viewers;
 mod words;
 
 pub(crate) use export::export;
+pub(crate) use held::Held;
 pub(crate) use lifetimes::{Seen, hold, is_for_waiters, is_outdated, rules_for};
 pub(crate) use note::{note, strip_cmcd};
 pub(crate) use read::read;

@@ -17,6 +17,10 @@ pub(crate) struct Rules {
     /// Segments that are fetched ahead.
     pub(super) depth: usize,
     pub(super) budget: Budget,
+    /// Requests that next hops hold now, and the most of them: the rest of the connections are for
+    /// what is there.
+    pub(super) held: AtomicUsize,
+    pub(super) held_max: usize,
     /// Objects that are fetched ahead now.
     pub(super) running: AtomicUsize,
     pub(super) rewriting: Option<Rewriting>,
@@ -34,7 +38,7 @@ pub(super) struct Known {
 
 impl Rules {
     /// `None` when the site wants none of it.
-    pub(crate) fn new(site: &config::Site) -> Option<Self> {
+    pub(crate) fn new(site: &config::Site, connections_max: usize) -> Option<Self> {
         if site.media == config::Media::Off {
             return None;
         }
@@ -54,6 +58,8 @@ impl Rules {
             },
             depth: site.media_prefetch,
             budget: Budget::new(site.media_prefetch_rate.bytes()),
+            held: AtomicUsize::new(0),
+            held_max: (connections_max / 2).max(1),
             running: AtomicUsize::new(0),
             rewriting: Rewriting::new(site),
         })

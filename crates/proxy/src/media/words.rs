@@ -93,6 +93,11 @@ impl Words {
         (words, (!is_gone).then_some(rest))
     }
 
+    /// Whether a next hop may hold the request back for long.
+    pub(crate) fn may_be_held(&self) -> bool {
+        self.directives.as_ref().is_some_and(Directives::may_block)
+    }
+
     /// A target without the directives that are at its end.
     pub(crate) fn plain<'t>(&self, path_and_query: &'t str) -> &'t str {
         let Some(directives) = &self.directives else { return path_and_query };
