@@ -3,7 +3,7 @@
 
 use crate::support::{HOST, becomes, edge_with, site_count};
 use selvedge_tests::answer::Step;
-use selvedge_tests::{Answer, Client, Gate, Node, NodeConfig, Origin, Response, Site};
+use selvedge_tests::{Answer, Client, Gate, Node, NodeConfig, Origin, Response, Site, eventually};
 use serde_json::{Value, json};
 use std::process::Command;
 
@@ -442,6 +442,20 @@ fn a_manifest_that_trickles_goes_on_as_it_comes() {
     becomes(1, "manifests that are too slow", || site_count(&edge, "media_unread"));
     end.open();
     assert_eq!(client.read("GET").expect("all of it").text(), "#EXTM3U\n");
+}
+
+/// Players that get an old playlist again and again stand still all the same.
+#[test]
+fn a_live_playlist_outlives_its_origin_by_a_target_duration_at_most() {
+    let (origin, edge) = edge_with(|site| site.set("stale_if_error", "1d"));
+    let list = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n1.ts\n#EXTINF:2,\n2.ts\n";
+    origin.on("/l/list.m3u8", of(HLS, list));
+    assert_eq!(edge.get(HOST, "/l/list.m3u8").status, 200);
+    origin.stop();
+    let answer = || edge.get(HOST, "/l/list.m3u8");
+    let is_stale = |it: &Response| it.status == 200 && it.cache_status("edge-1").contains("ttl=-");
+    assert!(eventually(|| is_stale(&answer())), "it stands in for a while");
+    assert!(eventually(|| answer().status == 502), "and no longer");
 }
 
 /// Parts of low-latency video that are ranges of one growing segment.
