@@ -33,6 +33,23 @@ pub(crate) struct Made {
     pub(crate) ttl_s: Option<i64>,
 }
 
+/// Takes away what was true of the bytes that the origin sent, and is not of those made here.
+pub(crate) fn strip(headers: &mut HeaderMap) {
+    for name in [
+        "content-length",
+        "content-encoding",
+        "accept-ranges",
+        "content-md5",
+        "content-digest",
+        "repr-digest",
+        "digest",
+        "etag",
+        "last-modified",
+    ] {
+        headers.remove(name);
+    }
+}
+
 /// The answer in the form in which this client gets it.
 pub(crate) async fn sheet(ask: &Ask, made: Made) -> Result<Sheet, Failure> {
     let Made { status, mut headers, mut pieces, has_tag, ttl_s } = made;

@@ -170,23 +170,8 @@ impl Whole {
 
 /// Takes away what was true of the page as its origin sent it, and is not of what becomes of it.
 fn strip(headers: &mut HeaderMap) {
-    for name in [
-        "content-length",
-        "content-encoding",
-        "accept-ranges",
-        "content-md5",
-        "content-digest",
-        "repr-digest",
-        "digest",
-        "etag",
-        "last-modified",
-        "age",
-        "date",
-        "cache-control",
-        "expires",
-        "cdn-cache-control",
-        "trailer",
-    ] {
+    made::strip(headers);
+    for name in ["age", "date", "cache-control", "expires", "cdn-cache-control", "trailer"] {
         headers.remove(name);
     }
     headers.remove(&tags::SURROGATE_CONTROL);

@@ -47,7 +47,7 @@ pub(super) fn after_object(core: &Rc<Core>, ask: &Rc<Ask>, stream: &Arc<Stream>,
     fetch_all(core, ask, stream, next);
 }
 
-/// A manifest says something new: fetches what those who watch will ask for now.
+/// A manifest says something new: fetches what those who watch will ask for next.
 pub(super) fn after_manifest(
     core: &Rc<Core>,
     ask: &Rc<Ask>,

@@ -188,7 +188,7 @@ fn playlists(of: &hls::Multivariant<'_>, base: &Base<'_>, scope: &Scope<'_>) -> 
     urls.collect()
 }
 
-/// Keeps what a manifest says, and fetches what its viewers will ask for now.
+/// Keeps what a manifest says, and fetches what its viewers will ask for next.
 fn keep(core: &Rc<Core>, ask: &Rc<Ask>, reading: Reading, leads_to: &[String]) {
     let now_ms = core.node.clock.now_mono_ms();
     let at = Address::of(ask);

@@ -151,19 +151,7 @@ fn rewritten(ask: &Ask, found: &Found, limits: &Limits) -> Option<Vec<u8>> {
 /// The answer with other bytes: what was true of the origin's is not true of them.
 fn as_made(ask: &Ask, found: Found, bytes: Vec<u8>) -> Made {
     let Found { status, mut headers, ttl_s, .. } = found;
-    for name in [
-        "content-length",
-        "content-encoding",
-        "accept-ranges",
-        "content-md5",
-        "content-digest",
-        "repr-digest",
-        "digest",
-        "etag",
-        "last-modified",
-    ] {
-        headers.remove(name);
-    }
+    made::strip(&mut headers);
     if made::varies(ask, &headers) {
         deliver::vary_by_encoding(&mut headers);
     }

@@ -325,7 +325,7 @@ impl Stream {
         self.lock().ahead.retain(|claim| claim.object != object);
     }
 
-    /// Whether an object was fetched ahead and is asked for now for the first time.
+    /// Whether an object that was fetched ahead is asked for, for the first time.
     pub(super) fn redeem(&self, object: u64) -> bool {
         let mut state = self.lock();
         let place = state.ahead.iter().position(|claim| claim.object == object);
@@ -398,7 +398,7 @@ impl State {
 }
 
 impl Manifest {
-    /// What comes after an object of a track that is asked for now.
+    /// What comes after an object of a track, which somebody asks for.
     pub(super) fn next(&self, track: usize, at: At<'_>, count: usize, now_ms: u64) -> Vec<Ahead> {
         let asked = Asked { path: at.path.into(), range_start: at.range_start, at_ms: now_ms };
         if let Some(slot) = lock(&self.asked).get_mut(track) {
